@@ -1,0 +1,102 @@
+// The catalog of a pool: what exists in it and what is half-done. SQLite (WAL, synchronous=FULL),
+// one file beside the images; docs/on-disk-format.md describes the schema.
+//
+// A row is creating, ready or deleting. Intent is recorded before the deed: recovery finds every
+// row that is not ready and discards or finishes it. Each method is one transaction, durable when
+// it returns OK. Thread-safe. Codes: RESOURCE_EXHAUSTED when the disk is full, UNAVAILABLE when
+// another process keeps it locked for over 5 s, DATA_LOSS when SQLite calls it corrupt, INTERNAL.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "volume/ids.h"
+#include "volume/snapshot.h"
+#include "volume/volume.h"
+
+namespace holdfast {
+
+struct PoolIdentity {
+  std::string uuid;
+  std::string name;  // what the class parameter "pool" says
+  int64_t created_unix_nanos = 0;
+};
+
+// A file in trash/: deleted, kept for its grace.
+struct TrashEntry {
+  std::string incarnation;
+  ObjectKind kind = ObjectKind::kVolume;
+  std::string id;
+  std::string name;
+  uint64_t size_bytes = 0;
+  int64_t deleted_unix_nanos = 0;
+};
+
+struct SnapshotFilter {
+  std::optional<std::string> id;
+  std::optional<std::string> volume_id;
+};
+
+class Catalog {
+ public:
+  enum class Access { kReadOnly, kReadWrite };
+
+  virtual ~Catalog() = default;
+
+  virtual const PoolIdentity& identity() const = 0;
+
+  // Rows of any state. nullopt: no such row.
+  virtual absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) = 0;
+  // INTERNAL when the id is taken.
+  virtual absl::Status InsertVolume(const Volume& volume) = 0;
+  // Replaces the row with that id and incarnation. NOT_FOUND when it is gone.
+  virtual absl::Status UpdateVolume(const Volume& volume) = 0;
+  // Removes the row; OK when it is gone.
+  virtual absl::Status RemoveVolume(std::string_view id) = 0;
+  // Ready rows only, ordered by id, ids greater than `after`, at most `limit` (0: all).
+  virtual absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after,
+                                                          uint64_t limit) = 0;
+  // Rows of every state, ordered by id: for space arithmetic and recovery.
+  virtual absl::StatusOr<std::vector<Volume>> AllVolumes() = 0;
+
+  virtual absl::StatusOr<std::optional<Snapshot>> FindSnapshot(std::string_view id) = 0;
+  virtual absl::Status InsertSnapshot(const Snapshot& snapshot) = 0;
+  virtual absl::Status UpdateSnapshot(const Snapshot& snapshot) = 0;
+  virtual absl::Status RemoveSnapshot(std::string_view id) = 0;
+  virtual absl::StatusOr<std::vector<Snapshot>> ListSnapshots(const SnapshotFilter& filter,
+                                                              std::string_view after,
+                                                              uint64_t limit) = 0;
+  virtual absl::StatusOr<std::vector<Snapshot>> AllSnapshots() = 0;
+
+  // One transaction: the row goes, the trash entry comes.
+  virtual absl::Status MoveToTrash(const TrashEntry& entry) = 0;
+  // Oldest first.
+  virtual absl::StatusOr<std::vector<TrashEntry>> ListTrash() = 0;
+  virtual absl::Status RemoveTrash(std::string_view incarnation) = 0;
+
+  // Commits everything to the main file and empties the WAL; at an orderly end.
+  virtual absl::Status Checkpoint() = 0;
+};
+
+// Called before each statement and each COMMIT with its SQL; an error is what the method returns,
+// its transaction rolled back. For fault tests.
+using CatalogFaultHook = std::function<absl::Status(std::string_view statement)>;
+
+// `path` is a file name; ":memory:" makes one that lives as long as the object.
+// Create: ALREADY_EXISTS when there is a catalog. Open: NOT_FOUND when there is none,
+// FAILED_PRECONDITION in one sentence when a newer version wrote it. Older schemas are migrated
+// when opened read-write.
+absl::StatusOr<std::unique_ptr<Catalog>> CreateCatalog(const std::string& path,
+                                                       const PoolIdentity& identity,
+                                                       CatalogFaultHook hook = nullptr);
+absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const std::string& path,
+                                                     Catalog::Access access,
+                                                     CatalogFaultHook hook = nullptr);
+
+}  // namespace holdfast

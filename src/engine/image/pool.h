@@ -1,0 +1,49 @@
+// An open pool: its folders, its catalog, its lock. One process serves a pool at a time.
+//
+// On disk (docs/on-disk-format.md): catalog.db, lock, volumes/, snapshots/, trash/, work/. Files are
+// named <incarnation>.img; work/ holds what is being made and is emptied at start.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "catalog/catalog.h"
+#include "os/host.h"
+#include "volume/space.h"
+
+namespace holdfast {
+
+struct Pool {
+  Host& host;
+  std::string path;  // as configured, for messages only
+  PoolFilesystem filesystem = PoolFilesystem::kXfs;
+  UniqueFd root, volumes, snapshots, trash, work;
+  UniqueFd lock;
+  std::unique_ptr<Catalog> catalog;
+  // Held over "does it fit" and the intent row, so that concurrent creates do not oversubscribe.
+  std::mutex admission;
+
+  const std::string& name() const { return catalog->identity().name; }
+  const std::string& uuid() const { return catalog->identity().uuid; }
+};
+
+// How tests replace the catalog's file by memory.
+using CatalogOpener =
+    std::function<absl::StatusOr<std::unique_ptr<Catalog>>(const std::string& path)>;
+
+// Makes a pool in the folder `path`, which must lie on XFS with reflink or on btrfs and hold no
+// pool yet. FAILED_PRECONDITION with a sentence that says how to make one; ALREADY_EXISTS.
+absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path, const std::string& name);
+
+// Opens, locks, and tests it: writes, clones and compares a small file. FAILED_PRECONDITION, in one
+// sentence that says what to do, when it is missing, read-only, full, of another filesystem,
+// written by a newer version, or served by another process.
+absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& path,
+                                               const CatalogOpener& open_catalog);
+
+// The file name of an incarnation.
+std::string ImageName(const std::string& incarnation);
+
+}  // namespace holdfast

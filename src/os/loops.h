@@ -1,0 +1,59 @@
+// Loop devices. Attachments are found by (device, inode) of the backing file, never by a path.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "os/files.h"
+#include "os/unique_fd.h"
+
+namespace holdfast {
+
+struct Loop {
+  int number = -1;
+  std::string path;              // "/dev/loop3"
+  uint64_t device = 0;           // st_rdev
+  uint64_t backing_device = 0;   // st_dev of the image
+  uint64_t backing_inode = 0;
+  uint64_t size_bytes = 0;
+  bool read_only = false;
+  bool direct_io = false;
+  bool autoclear = false;
+};
+
+struct LoopOptions {
+  Access access = Access::kReadWrite;
+  bool discard = false;  // thin: punches holes. thick: the device refuses discards
+};
+
+// A loop device that goes away at scope end unless a mount, an opener or Pin holds it: it is
+// attached with LO_FLAGS_AUTOCLEAR, so a crash of ours leaves nothing behind either.
+struct AttachedLoop {
+  Loop loop;
+  UniqueFd fd;
+};
+
+class LoopDevices {
+ public:
+  virtual ~LoopDevices() = default;
+
+  // One LOOP_CONFIGURE: direct I/O, 4096-byte blocks, autoclear. Read back; INTERNAL when direct
+  // I/O or the block size is not what was asked (the kernel downgrades silently).
+  virtual absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) = 0;
+  // Lets it live on without us (raw block): clears autoclear.
+  virtual absl::Status PinLoop(const Loop& loop) = 0;
+  // Detaches a pinned one, removes the device (settings such as discard_max_bytes stick to the
+  // number otherwise). FAILED_PRECONDITION, with who holds it open, when it is not free after a
+  // second. OK when it is already gone or backs something else by now.
+  virtual absl::Status Detach(const Loop& loop) = 0;
+  // All loops whose backing file is that one, in every mount namespace.
+  virtual absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) = 0;
+  // LOOP_SET_CAPACITY after the image grew.
+  virtual absl::Status UpdateLoopSize(const Loop& loop) = 0;
+  // Flushes the device's page cache and the image (fsync of the block device).
+  virtual absl::Status SyncLoop(const Loop& loop) = 0;
+};
+
+}  // namespace holdfast

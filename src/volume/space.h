@@ -1,0 +1,49 @@
+// The arithmetic by which a pool never promises what it does not have.
+//
+// Invariant: free >= owed + floor. owed is what workloads may still make the pool allocate: holes
+// of their images and blocks shared with another file (an overwrite needs a new block).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "volume/volume.h"
+
+namespace holdfast {
+
+// All in bytes.
+struct PoolSpace {
+  uint64_t size_bytes = 0;
+  uint64_t free_bytes = 0;   // what the pool's filesystem can still allocate for data
+  uint64_t owed_bytes = 0;
+  uint64_t floor_bytes = 0;  // kept back for the pool filesystem's own metadata and the catalog
+  uint64_t trash_bytes = 0;  // part of "used"; purged when a create would otherwise not fit
+};
+
+// How many blocks of an image a workload can still make the pool allocate, counted by FIEMAP.
+struct ImageUsage {
+  uint64_t hole_bytes = 0;
+  uint64_t shared_bytes = 0;
+  uint64_t extents = 0;
+};
+
+// What the pool owes for one volume: its exact usage times reserve.
+uint64_t OwedBytes(const ImageUsage& usage, uint32_t reserve_percent);
+
+// The bound that needs no I/O: the whole capacity unless the image is thick, ready and unshared.
+uint64_t OwedUpperBound(const Volume& volume);
+
+// What is kept back of a pool for its filesystem's metadata. `provisioned_bytes` is the sum of
+// the capacities of its volumes: a fully fragmented image needs metadata in proportion to it.
+// Source: docs/pools.md has the derivation and the numbers.
+enum class PoolFilesystem { kXfs, kBtrfs };
+uint64_t FloorBytes(PoolFilesystem filesystem, uint64_t size_bytes, uint64_t provisioned_bytes);
+
+// The largest further volume for which the invariant holds. 0 when none.
+uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem);
+
+// RESOURCE_EXHAUSTED with free, owed and floor unless `more_bytes` fit on top.
+absl::Status CheckFits(const PoolSpace& space, uint64_t more_bytes, const std::string& pool_name);
+
+}  // namespace holdfast
