@@ -4,6 +4,7 @@
 // named <incarnation>.img; work/ holds what is being made and is emptied at start.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
