@@ -8,8 +8,9 @@
 
 namespace holdfast {
 
-inline constexpr uint64_t kDefaultCapacityBytes = uint64_t{1} << 30;   // 1 GiB
-inline constexpr uint64_t kMaximumCapacityBytes = uint64_t{1} << 44;   // 16 TiB: ext4's limit at 4 KiB blocks
+inline constexpr uint64_t kDefaultCapacityBytes = uint64_t{1} << 30;  // 1 GiB
+inline constexpr uint64_t kMaximumCapacityBytes = uint64_t{1}
+                                                  << 44;  // 16 TiB: ext4's limit at 4 KiB blocks
 
 // A CSI CapacityRange: 0 means "not said".
 struct CapacityRange {

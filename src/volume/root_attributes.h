@@ -17,11 +17,11 @@ struct RootAttributes {
   uint64_t inode = 0;
   uint32_t generation = 0;
   Timestamp birth_time;
-  Timestamp change_time;     // ctime: tells lawful changes from unlawful ones after a crash
-  uint32_t mode = 0;         // permission bits, 07777
-  uint32_t owner = 0;        // uid
-  uint32_t group = 0;        // gid
-  std::string access_acl;    // "user::rwx,user:1000:r--,…"; empty when there is none
+  Timestamp change_time;   // ctime: tells lawful changes from unlawful ones after a crash
+  uint32_t mode = 0;       // permission bits, 07777
+  uint32_t owner = 0;      // uid
+  uint32_t group = 0;      // gid
+  std::string access_acl;  // "user::rwx,user:1000:r--,…"; empty when there is none
   std::string default_acl;
   bool operator==(const RootAttributes&) const = default;
 };

@@ -18,16 +18,16 @@ struct Snapshot {
   std::string name;
   std::string incarnation;  // UUID; names the file
   ObjectState state = ObjectState::kCreating;
-  std::string volume_id;           // of the source, which may be gone
+  std::string volume_id;  // of the source, which may be gone
   std::string volume_incarnation;
   Content content = Content::kExt4;
-  uint64_t size_bytes = 0;         // what a restore needs: the source's capacity at the cut
+  uint64_t size_bytes = 0;  // what a restore needs: the source's capacity at the cut
   uint64_t filesystem_bytes = 0;
-  std::string filesystem_uuid;     // the source's; a clone gets its own
+  std::string filesystem_uuid;                       // the source's; a clone gets its own
   Provisioning provisioning = Provisioning::kThick;  // the source's
   Consistency consistency = Consistency::kOffline;
-  uint64_t extents = 0;            // of the file, when it was cut
-  int64_t created_unix_nanos = 0;  // of the cut
+  uint64_t extents = 0;                // of the file, when it was cut
+  int64_t created_unix_nanos = 0;      // of the cut
   std::optional<RootAttributes> root;  // at the cut
 };
 

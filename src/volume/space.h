@@ -1,7 +1,8 @@
 // The arithmetic by which a pool never promises what it does not have.
 //
-// Invariant: free >= owed + floor. owed is what workloads may still make the pool allocate: holes
-// of their images and blocks shared with another file (an overwrite needs a new block).
+// Invariant: free >= owed + floor, and free - data_only >= floor. owed is what workloads may still
+// make the pool allocate: holes of their images and blocks shared with another file (an overwrite
+// needs a new block).
 #pragma once
 
 #include <cstdint>
@@ -15,9 +16,11 @@ namespace holdfast {
 // All in bytes.
 struct PoolSpace {
   uint64_t size_bytes = 0;
-  uint64_t free_bytes = 0;   // what the pool's filesystem can still allocate for data
+  uint64_t free_bytes = 0;  // what the pool's filesystem can still allocate for data
   uint64_t owed_bytes = 0;
   uint64_t floor_bytes = 0;  // kept back for the pool filesystem's own metadata and the catalog
+  // Part of free that only file data can use (btrfs: what is free inside data chunks; XFS: none).
+  uint64_t data_only_bytes = 0;
   uint64_t trash_bytes = 0;  // part of "used"; purged when a create would otherwise not fit
 };
 
@@ -40,10 +43,17 @@ uint64_t OwedUpperBound(const Volume& volume);
 enum class PoolFilesystem { kXfs, kBtrfs };
 uint64_t FloorBytes(PoolFilesystem filesystem, uint64_t size_bytes, uint64_t provisioned_bytes);
 
-// The largest further volume for which the invariant holds. 0 when none.
+// What a reflink copy of a file of `extents` extents itself takes, before anybody writes. Count it
+// as more_bytes when a snapshot or clone is made: fragmented images have millions of extents.
+uint64_t CloneMetadataBytes(PoolFilesystem filesystem, uint64_t extents);
+
+// The largest further volume for which the invariant holds. 0 when none. `space.floor_bytes` is
+// that of what is provisioned now; the floor's growth by the volume is counted here.
 uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem);
 
-// RESOURCE_EXHAUSTED with free, owed and floor unless `more_bytes` fit on top.
+// RESOURCE_EXHAUSTED with free, owed and floor unless `more_bytes`, which will be owed or
+// allocated, fit on top. `space.floor_bytes` is that of what will be provisioned, the new volume
+// included.
 absl::Status CheckFits(const PoolSpace& space, uint64_t more_bytes, const std::string& pool_name);
 
 }  // namespace holdfast

@@ -37,8 +37,8 @@ struct Source {
 struct ClassParameters {
   std::string pool;  // a pool's name; empty: any
   Provisioning provisioning = Provisioning::kThick;
-  uint32_t reserve_percent = 100;  // of shared or missing blocks, what counts as owed
-  std::optional<uint32_t> root_mode;   // 0..07777
+  uint32_t reserve_percent = 100;     // of shared or missing blocks, what counts as owed
+  std::optional<uint32_t> root_mode;  // 0..07777
   std::optional<Owner> root_owner;
   bool operator==(const ClassParameters&) const = default;
 };
@@ -55,17 +55,17 @@ struct Verdict {
 
 // How the volume was staged, to recognise a repeated call and to refuse a different one.
 struct StageTerms {
-  std::string access_mode;   // the CSI enumerator's name
+  std::string access_mode;  // the CSI enumerator's name
   bool read_only = false;
-  std::string mount_flags;   // joined by '\n', in the request's order
+  std::string mount_flags;  // joined by '\n', in the request's order
   bool operator==(const StageTerms&) const = default;
 };
 
 // What the node knows of the volume between two stages (verified-mounts, "Record").
 struct StageRecord {
   LastEnd last_end = LastEnd::kNeverStaged;
-  std::string boot_id;         // of the kernel it was staged under
-  std::string driver_version;  // that wrote this record
+  std::string boot_id;                 // of the kernel it was staged under
+  std::string driver_version;          // that wrote this record
   std::optional<RootAttributes> root;  // at creation, and then at each unstage
   std::optional<StageTerms> terms;     // while last_end is kStaged
   bool published = false;              // since the stage: later publishes follow lawful changes
@@ -87,7 +87,7 @@ struct Volume {
   std::map<std::string, std::string> labels;  // csi.storage.k8s.io/* keys as given
   Source source;
   int64_t created_unix_nanos = 0;
-  uint64_t image_inode = 0;       // of the image file, 0 while creating
+  uint64_t image_inode = 0;  // of the image file, 0 while creating
   uint32_t image_generation = 0;
   StageRecord stage;
 };
