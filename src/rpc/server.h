@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -53,7 +54,7 @@ class Server {
 
   std::unique_ptr<grpc::Server> server_;
   const std::chrono::milliseconds shutdown_timeout_;
-  bool stopped_ = false;
+  std::thread shutdown_;
 };
 
 // The path of "unix:///absolute/path" or "unix:/absolute/path". INVALID_ARGUMENT with one line for

@@ -1,0 +1,126 @@
+#include "rpc/server.h"
+
+#include <future>
+#include <string_view>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "fmt/format.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/resource_quota.h"
+
+namespace holdfast {
+namespace {
+
+using grpc::experimental::InterceptionHookPoints;
+using grpc::experimental::Interceptor;
+using grpc::experimental::InterceptorBatchMethods;
+using grpc::experimental::ServerInterceptorFactoryInterface;
+using grpc::experimental::ServerRpcInfo;
+
+constexpr int kMaxReceiveBytes = 4 * 1024 * 1024;
+// How long a handler may need to notice that its call was cancelled.
+constexpr std::chrono::seconds kCancelGrace{2};
+
+// gRPC answers RESOURCE_EXHAUSTED when it has no thread left for a call. The provisioner would take
+// that for "no space on this node" and move the pod; UNAVAILABLE says "try again".
+class BusyIsUnavailable final : public Interceptor {
+ public:
+  void Intercept(InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
+      const grpc::Status status = methods->GetSendStatus();
+      if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED &&
+          status.error_message() == "Server Threadpool Exhausted") {
+        methods->ModifySendStatus({grpc::StatusCode::UNAVAILABLE,
+                                   "as many calls are running as this server has threads for; "
+                                   "try again"});
+      }
+    }
+    methods->Proceed();
+  }
+};
+
+class BusyIsUnavailableFactory final : public ServerInterceptorFactoryInterface {
+ public:
+  Interceptor* CreateServerInterceptor(ServerRpcInfo*) override { return new BusyIsUnavailable; }
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> SocketPath(const std::string& endpoint) {
+  std::string_view path = endpoint;
+  for (std::string_view scheme : {"unix://", "unix:"}) {
+    if (path.substr(0, scheme.size()) == scheme) {
+      path.remove_prefix(scheme.size());
+      break;
+    }
+  }
+  if (path.size() == endpoint.size() || path.empty() || path.front() != '/') {
+    return absl::InvalidArgumentError(fmt::format(
+        "endpoint: expected unix:///absolute/path/of.sock, found '{}'", endpoint.substr(0, 256)));
+  }
+  constexpr size_t kMaxSocketPathBytes = 107;  // sun_path less its NUL
+  if (path.size() > kMaxSocketPathBytes) {
+    return absl::InvalidArgumentError(
+        fmt::format("endpoint: a socket's path may have {} bytes, this one has {}; use a shorter "
+                    "folder",
+                    kMaxSocketPathBytes, path.size()));
+  }
+  return std::string(path);
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      const std::vector<grpc::Service*>& services,
+                                                      Interceptors interceptors) {
+  grpc::ServerBuilder builder;
+  if (!options.endpoint.empty()) {
+    ASSIGN_OR_RETURN(const std::string path, SocketPath(options.endpoint));
+    builder.AddListeningPort("unix:" + path, grpc::InsecureServerCredentials());
+  }
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
+  builder.SetMaxSendMessageSize(-1);
+  builder.SetResourceQuota(grpc::ResourceQuota("holdfast").SetMaxThreads(options.max_threads));
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.calls_per_connection);
+  // Last to see a call's status before these change it is not wanted: observers come after.
+  interceptors.insert(interceptors.begin(), std::make_unique<BusyIsUnavailableFactory>());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr) {
+    return absl::UnavailableError(fmt::format("cannot listen on {}", options.endpoint));
+  }
+  return std::unique_ptr<Server>(new Server(std::move(server), options.shutdown_timeout));
+}
+
+Server::Server(std::unique_ptr<grpc::Server> server, std::chrono::milliseconds shutdown_timeout)
+    : server_(std::move(server)), shutdown_timeout_(shutdown_timeout) {}
+
+Server::~Server() {
+  if (shutdown_.joinable()) {
+    shutdown_.join();
+  } else {
+    server_->Shutdown(std::chrono::system_clock::now() + shutdown_timeout_);
+  }
+}
+
+absl::Status Server::Stop() {
+  std::promise<void> ended;
+  std::future<void> end = ended.get_future();
+  // On a thread of its own, because gRPC waits for its handlers however long they take.
+  shutdown_ = std::thread([this, ended = std::move(ended)]() mutable {
+    server_->Shutdown(std::chrono::system_clock::now() + shutdown_timeout_);
+    ended.set_value();
+  });
+  if (end.wait_for(shutdown_timeout_ + kCancelGrace) == std::future_status::timeout) {
+    return absl::DeadlineExceededError(
+        fmt::format("a call still runs {} ms after the stop", shutdown_timeout_.count()));
+  }
+  return absl::OkStatus();
+}
+
+std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
+  return server_->InProcessChannel(grpc::ChannelArguments());
+}
+
+}  // namespace holdfast
