@@ -1,0 +1,75 @@
+// The CSI Controller service: parse, ask the engine, answer. It keeps nothing and touches no
+// machine, so any number of threads may call it.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "engine/storage_engine.h"
+#include "proto/csi/csi.grpc.pb.h"
+#include "rpc/status.h"
+
+namespace holdfast {
+
+struct ControllerOptions {
+  std::string node_id;  // of the node whose pools the engine serves; 1 to 256 bytes
+};
+
+// One file per RPC holds its Handle overload; what is not overridden is UNIMPLEMENTED. Status
+// codes: docs/architecture.md, "Errors", and storage_engine.h for what comes from the engine.
+class ControllerService final : public csi::v1::Controller::Service {
+ public:
+  // `engine` must outlive the service.
+  ControllerService(StorageEngine& engine, ControllerOptions options)
+      : engine_(engine), options_(std::move(options)) {}
+
+#define HOLDFAST_RPC(Name)                                                       \
+  grpc::Status Name(grpc::ServerContext*, const csi::v1::Name##Request* request, \
+                    csi::v1::Name##Response* response) override {                \
+    return ToGrpc(Handle(*request, *response));                                  \
+  }
+  HOLDFAST_RPC(CreateVolume)
+  HOLDFAST_RPC(DeleteVolume)
+  HOLDFAST_RPC(ValidateVolumeCapabilities)
+  HOLDFAST_RPC(ListVolumes)
+  HOLDFAST_RPC(ControllerGetVolume)
+  HOLDFAST_RPC(GetCapacity)
+  HOLDFAST_RPC(CreateSnapshot)
+  HOLDFAST_RPC(DeleteSnapshot)
+  HOLDFAST_RPC(ListSnapshots)
+  HOLDFAST_RPC(GetSnapshot)
+  HOLDFAST_RPC(ControllerExpandVolume)
+  HOLDFAST_RPC(ControllerGetCapabilities)
+#undef HOLDFAST_RPC
+
+ private:
+  absl::Status Handle(const csi::v1::CreateVolumeRequest& request,
+                      csi::v1::CreateVolumeResponse& response);
+  absl::Status Handle(const csi::v1::DeleteVolumeRequest& request,
+                      csi::v1::DeleteVolumeResponse& response);
+  absl::Status Handle(const csi::v1::ValidateVolumeCapabilitiesRequest& request,
+                      csi::v1::ValidateVolumeCapabilitiesResponse& response);
+  absl::Status Handle(const csi::v1::ListVolumesRequest& request,
+                      csi::v1::ListVolumesResponse& response);
+  absl::Status Handle(const csi::v1::ControllerGetVolumeRequest& request,
+                      csi::v1::ControllerGetVolumeResponse& response);
+  absl::Status Handle(const csi::v1::GetCapacityRequest& request,
+                      csi::v1::GetCapacityResponse& response);
+  absl::Status Handle(const csi::v1::CreateSnapshotRequest& request,
+                      csi::v1::CreateSnapshotResponse& response);
+  absl::Status Handle(const csi::v1::DeleteSnapshotRequest& request,
+                      csi::v1::DeleteSnapshotResponse& response);
+  absl::Status Handle(const csi::v1::ListSnapshotsRequest& request,
+                      csi::v1::ListSnapshotsResponse& response);
+  absl::Status Handle(const csi::v1::GetSnapshotRequest& request,
+                      csi::v1::GetSnapshotResponse& response);
+  absl::Status Handle(const csi::v1::ControllerExpandVolumeRequest& request,
+                      csi::v1::ControllerExpandVolumeResponse& response);
+  absl::Status Handle(const csi::v1::ControllerGetCapabilitiesRequest& request,
+                      csi::v1::ControllerGetCapabilitiesResponse& response);
+
+  StorageEngine& engine_;
+  const ControllerOptions options_;
+};
+
+}  // namespace holdfast

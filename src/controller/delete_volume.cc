@@ -1,0 +1,14 @@
+#include "base/status_macros.h"
+#include "controller/controller_service.h"
+#include "rpc/parse.h"
+
+namespace holdfast {
+
+absl::Status ControllerService::Handle(const csi::v1::DeleteVolumeRequest& request,
+                                       csi::v1::DeleteVolumeResponse&) {
+  ASSIGN_OR_RETURN(std::string id, RequireId("volume_id", request.volume_id()));
+  RETURN_IF_ERROR(ParseMap("secrets", request.secrets()).status());
+  return engine_.DeleteVolume(id);
+}
+
+}  // namespace holdfast

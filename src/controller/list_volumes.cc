@@ -1,0 +1,24 @@
+#include "base/status_macros.h"
+#include "controller/answers.h"
+#include "controller/controller_service.h"
+#include "rpc/parse.h"
+
+namespace holdfast {
+
+absl::Status ControllerService::Handle(const csi::v1::ListVolumesRequest& request,
+                                       csi::v1::ListVolumesResponse& response) {
+  ASSIGN_OR_RETURN(Page page,
+                   ParsePage(request.max_entries(), request.starting_token(), ObjectKind::kVolume));
+  // One more than wanted tells whether there is another page.
+  ASSIGN_OR_RETURN(auto volumes, engine_.ListVolumes(page.after, page.limit + 1));
+  if (volumes.size() > page.limit) {
+    volumes.resize(page.limit);
+    response.set_next_token(MakePageToken(volumes.back().id));
+  }
+  for (const Volume& volume : volumes) {
+    *response.add_entries()->mutable_volume() = VolumeAnswer(volume, options_.node_id);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace holdfast
