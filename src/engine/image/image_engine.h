@@ -8,7 +8,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/image/discard.h"
+#include "engine/image/image_files.h"
 #include "engine/image/pool.h"
+#include "engine/image/space_meter.h"
 #include "engine/storage_engine.h"
 #include "os/host.h"
 #include "volume/volume_locks.h"
@@ -73,14 +76,52 @@ class ImageEngine final : public StorageEngine {
   struct RefusedPool {
     std::string path, sentence;
   };
+  struct LocalSnapshot {
+    Pool* pool;
+    Snapshot snapshot;
+  };
   ImageEngine(Host& host, const Clock& clock, const ImageEngineOptions& options);
+
+  // image_engine.cc: who is where. A pool that is not open here: null when every configured pool
+  // is, else UNAVAILABLE, because it may be the one that is refused.
+  absl::StatusOr<Pool*> PoolOf(const ParsedId& id) const;
+  absl::StatusOr<std::vector<Pool*>> CandidatePools(const std::string& name) const;
+  absl::StatusOr<std::optional<LocalVolume>> FindVolumeByName(const std::string& name);
+  absl::StatusOr<std::optional<LocalSnapshot>> FindSnapshotByName(const std::string& name);
+  absl::StatusOr<LocalSnapshot> FindLocalSnapshot(std::string_view id);
+  TrashPolicy trash_policy() const { return {clock_.UnixNanos(), options_.trash_grace}; }
+
+  // create_volume.cc
+  absl::StatusOr<Volume> CreateEmpty(const VolumeRequest& request);
+  absl::StatusOr<Volume> CreateFromSnapshot(const VolumeRequest& request);
+  absl::StatusOr<Volume> CreateFromVolume(const VolumeRequest& request);
+  Volume NewVolumeRow(const Pool& pool, const VolumeRequest& request, Content content,
+                      uint64_t capacity_bytes) const;
+  // The row becomes ready, or what was made is discarded.
+  absl::StatusOr<Volume> Commit(Pool& pool, Volume volume, const absl::StatusOr<MadeImage>& made);
+
+  // create_snapshot.cc
+  absl::StatusOr<Snapshot> CutSnapshot(const LocalVolume& source, const UniqueFd& image,
+                                       Snapshot snapshot);
+  absl::StatusOr<CloneSource> OpenSnapshot(const LocalSnapshot& source);
+  // What a reflink copy of the volume adds to what is owed, and `more_bytes` for the copy itself.
+  SpaceRequest SpaceForCut(const LocalVolume& source, const UniqueFd& image, uint64_t more_bytes);
+  // The bound must know of sharing before it exists. Updates `source` too.
+  absl::Status MarkShared(LocalVolume& source);
 
   Host& host_;
   const Clock& clock_;
   const ImageEngineOptions options_;
-  std::vector<std::unique_ptr<Pool>> pools_;
+  std::vector<std::unique_ptr<Pool>> pools_;  // ordered by UUID; fixed after Open
   std::vector<RefusedPool> refused_;
   VolumeLocks locks_;
 };
+
+// Keys of VolumeLocks.
+std::string VolumeKey(std::string_view name_hash);
+std::string SnapshotKey(std::string_view name_hash);
+
+// NOT_FOUND with a sentence.
+absl::Status NoSuchVolume(std::string_view id);
 
 }  // namespace holdfast

@@ -1,7 +1,7 @@
 // An open pool: its folders, its catalog, its lock. One process serves a pool at a time.
 //
-// On disk (docs/on-disk-format.md): catalog.db, lock, volumes/, snapshots/, trash/, work/. Files are
-// named <incarnation>.img; work/ holds what is being made and is emptied at start.
+// On disk (docs/on-disk-format.md): catalog.db, lock, volumes/, snapshots/, trash/, work/. Files
+// are named <incarnation>.img; work/ holds what is being made and is emptied at start.
 #pragma once
 
 #include <functional>
@@ -43,6 +43,9 @@ absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path, const
 // written by a newer version, or served by another process.
 absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& path,
                                                const CatalogOpener& open_catalog);
+
+// Opens a pool for looking only: no lock, no self-test, the catalog read-only; work/ is left alone.
+absl::StatusOr<std::unique_ptr<Pool>> OpenPoolReadOnly(Host& host, const std::string& path);
 
 // The file name of an incarnation.
 std::string ImageName(const std::string& incarnation);

@@ -1,0 +1,128 @@
+// ImageEngine::CreateSnapshot and its undo, DeleteSnapshot.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/refusal.h"
+#include "base/status_macros.h"
+#include "base/uuid.h"
+#include "engine/image/cut.h"
+#include "engine/image/discard.h"
+#include "engine/image/image_engine.h"
+#include "engine/image/image_files.h"
+#include "engine/image/space_meter.h"
+
+namespace holdfast {
+namespace {
+
+// The source may have written between the count and the cut: what was admitted by counting is
+// counted again, and a snapshot that the pool cannot afford is not kept.
+absl::Status CheckStillFits(const Pool& pool) {
+  ASSIGN_OR_RETURN(const PoolSpace bound, MeasureSpace(pool, Precision::kBound));
+  if (CheckFits(bound, 0, pool.name()).ok()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const PoolSpace exact, MeasureSpace(pool, Precision::kExact));
+  return CheckFits(exact, 0, pool.name());
+}
+
+}  // namespace
+
+SpaceRequest ImageEngine::SpaceForCut(const LocalVolume& source, const UniqueFd& image,
+                                      uint64_t more_bytes) {
+  // Where the bound already owes the whole volume, sharing adds nothing to it.
+  const bool counted = OwedUpperBound(source.volume) > 0;
+  return {.bound_bytes = (counted ? 0 : source.volume.capacity_bytes) + more_bytes,
+          .exact_bytes = [this, &image, more_bytes]() -> absl::StatusOr<uint64_t> {
+            ASSIGN_OR_RETURN(const uint64_t unshared, UnsharedDataBytes(host_, image));
+            return unshared + more_bytes;
+          },
+          .provisioned_bytes = more_bytes};
+}
+
+absl::Status ImageEngine::MarkShared(LocalVolume& source) {
+  if (source.volume.shares_blocks) return absl::OkStatus();
+  source.volume.shares_blocks = true;
+  return source.pool->catalog->UpdateVolume(source.volume);
+}
+
+absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
+                                                     std::string_view volume_id) {
+  ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(SnapshotKey(NameHash(name))));
+  ASSIGN_OR_RETURN(const auto existing, FindSnapshotByName(name));
+  if (existing && existing->snapshot.state == ObjectState::kReady) {
+    if (existing->snapshot.volume_id == volume_id) return existing->snapshot;
+    return absl::AlreadyExistsError(Refusal{
+        "source of snapshot '" + name + "'", existing->snapshot.volume_id + ", as it was cut",
+        std::string(volume_id), "ask for the same, or use another name"}
+                                        .Sentence());
+  }
+  if (existing) RETURN_IF_ERROR(Discard(*existing->pool, existing->snapshot, trash_policy()));
+  const auto parsed = ParseId(volume_id);
+  if (!parsed) return NoSuchVolume(volume_id);
+  ASSIGN_OR_RETURN(const auto source_guard, locks_.TryLock(VolumeKey(parsed->name_hash)));
+  ASSIGN_OR_RETURN(LocalVolume source, FindLocal(volume_id));
+  ASSIGN_OR_RETURN(const UniqueFd image, OpenImage(source, Access::kReadOnly));
+  const Volume& volume = source.volume;
+  Snapshot snapshot{.id = MakeId(ObjectKind::kSnapshot, source.pool->uuid(), name),
+                    .name = name,
+                    .incarnation = NewUuid(),
+                    .volume_id = volume.id,
+                    .volume_incarnation = volume.incarnation,
+                    .content = volume.content,
+                    .size_bytes = volume.capacity_bytes,
+                    .filesystem_bytes = volume.filesystem_bytes,
+                    .filesystem_uuid = volume.filesystem_uuid,
+                    .provisioning = volume.parameters.provisioning};
+  const auto intend = [&]() -> absl::Status {
+    RETURN_IF_ERROR(MarkShared(source));
+    return source.pool->catalog->InsertSnapshot(snapshot);
+  };
+  RETURN_IF_ERROR(Admit(*source.pool, SpaceForCut(source, image, 0), intend));
+  auto cut = CutSnapshot(source, image, snapshot);
+  if (cut.ok()) return cut;
+  return DiscardAfter(cut.status(), *source.pool, snapshot, trash_policy());
+}
+
+absl::StatusOr<Snapshot> ImageEngine::CutSnapshot(const LocalVolume& source, const UniqueFd& image,
+                                                  Snapshot snapshot) {
+  Pool& pool = *source.pool;
+  ASSIGN_OR_RETURN(const Cut cut, CutVolume(pool, source.volume, image, snapshot.incarnation,
+                                            options_.freeze_deadline));
+  snapshot.created_unix_nanos = clock_.UnixNanos();
+  snapshot.consistency = cut.consistency;
+  snapshot.root = cut.root;
+  RETURN_IF_ERROR(ShowImage(pool, snapshot.incarnation, cut.image, pool.snapshots));
+  ASSIGN_OR_RETURN(const auto extents, host_.Extents(cut.image));
+  snapshot.extents = extents.size();
+  RETURN_IF_ERROR(CheckStillFits(pool));
+  snapshot.state = ObjectState::kReady;
+  const absl::Status committed = pool.catalog->UpdateSnapshot(snapshot);
+  if (!committed.ok()) return committed;
+  return snapshot;
+}
+
+absl::StatusOr<CloneSource> ImageEngine::OpenSnapshot(const LocalSnapshot& source) {
+  const Snapshot& snapshot = source.snapshot;
+  ASSIGN_OR_RETURN(auto file, host_.OpenFile(source.pool->snapshots,
+                                             ImageName(snapshot.incarnation), Access::kReadOnly));
+  if (!file) {
+    return absl::DataLossError(Refusal{"file of snapshot " + snapshot.id,
+                                       "snapshots/" + ImageName(snapshot.incarnation), "nothing",
+                                       "restore another snapshot"}
+                                   .Sentence());
+  }
+  return CloneSource{
+      .file = *std::move(file), .filesystem_uuid = snapshot.filesystem_uuid, .root = snapshot.root};
+}
+
+absl::Status ImageEngine::DeleteSnapshot(std::string_view id) {
+  const auto parsed = ParseId(id);
+  if (!parsed || parsed->kind != ObjectKind::kSnapshot) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(SnapshotKey(parsed->name_hash)));
+  ASSIGN_OR_RETURN(Pool* const pool, PoolOf(*parsed));
+  if (pool == nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto snapshot, pool->catalog->FindSnapshot(id));
+  if (!snapshot) return absl::OkStatus();
+  return Discard(*pool, *snapshot, trash_policy());
+}
+
+}  // namespace holdfast

@@ -1,0 +1,232 @@
+// ImageEngine::CreateVolume and its undo, DeleteVolume.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/build_info.h"
+#include "base/refusal.h"
+#include "base/sizes.h"
+#include "base/status_macros.h"
+#include "base/uuid.h"
+#include "engine/image/cut.h"
+#include "engine/image/discard.h"
+#include "engine/image/image_engine.h"
+#include "engine/image/image_files.h"
+#include "engine/image/space_meter.h"
+
+namespace holdfast {
+namespace {
+
+// Reflinks do not cross filesystems, so a clone lives in its source's pool.
+absl::Status CheckSourcePool(const Pool& pool, const VolumeRequest& request) {
+  if (request.parameters.pool.empty() || request.parameters.pool == pool.name()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      Refusal{"class parameter pool of a clone", pool.name() + ", where its source is",
+              request.parameters.pool, "use a StorageClass with the source's pool, or none"}
+          .Sentence());
+}
+
+absl::Status Differs(const Volume& volume, const std::string& property, const std::string& has,
+                     const std::string& asked) {
+  return absl::AlreadyExistsError(Refusal{fmt::format("{} of volume '{}'", property, volume.name),
+                                          has + ", as it was created", asked,
+                                          "ask for the same, or use another name"}
+                                      .Sentence());
+}
+
+// A name used again must ask for the same volume.
+absl::StatusOr<Volume> SameOrConflict(const Volume& volume, const VolumeRequest& request) {
+  if (!Satisfies(volume.capacity_bytes, request.capacity)) {
+    return Differs(volume, "size", fmt::format("{} bytes", volume.capacity_bytes),
+                   fmt::format("required {}, limit {}", request.capacity.required_bytes,
+                               request.capacity.limit_bytes));
+  }
+  const bool same_kind =
+      request.content ? *request.content == volume.content : volume.content != Content::kBlock;
+  if (!same_kind) {
+    return Differs(volume, "content", ContentName(volume.content),
+                   request.content ? ContentName(*request.content) : "a filesystem");
+  }
+  if (!(request.source == volume.source)) {
+    return Differs(volume, "source", volume.source.id.empty() ? "none" : volume.source.id,
+                   request.source.id.empty() ? "none" : request.source.id);
+  }
+  if (!(request.parameters == volume.parameters)) {
+    return Differs(volume, "class parameters", "those of its class", "others");
+  }
+  return volume;
+}
+
+absl::StatusOr<Content> ContentOfClone(const VolumeRequest& request, Content source) {
+  const bool fits = request.content ? *request.content == source : source != Content::kBlock;
+  if (fits) return source;
+  return absl::InvalidArgumentError(
+      Refusal{"content of volume '" + request.name + "'",
+              fmt::format("{}, like its source {}", ContentName(source), request.source.id),
+              request.content ? ContentName(*request.content) : "a filesystem",
+              "ask for the source's filesystem and volume mode"}
+          .Sentence());
+}
+
+// A clone has its source's size unless a larger one is asked for.
+absl::StatusOr<uint64_t> CapacityOfClone(const VolumeRequest& request, Content content,
+                                         uint64_t source_bytes) {
+  CapacityRange range = request.capacity;
+  if (range.required_bytes == 0) range.required_bytes = source_bytes;
+  ASSIGN_OR_RETURN(const uint64_t bytes, ChooseCapacity(range, content));
+  if (bytes >= source_bytes) return bytes;
+  return absl::OutOfRangeError(
+      Refusal{"size of volume '" + request.name + "'",
+              fmt::format("at least {} bytes, as its source {}", source_bytes, request.source.id),
+              fmt::format("{} bytes", bytes), "ask for the source's size or more"}
+          .Sentence());
+}
+
+}  // namespace
+
+absl::StatusOr<Volume> ImageEngine::CreateVolume(const VolumeRequest& request) {
+  ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(VolumeKey(NameHash(request.name))));
+  ASSIGN_OR_RETURN(auto existing, FindVolumeByName(request.name));
+  if (existing && existing->volume.state == ObjectState::kReady) {
+    return SameOrConflict(existing->volume, request);
+  }
+  if (existing) RETURN_IF_ERROR(Discard(*existing->pool, existing->volume, trash_policy()));
+  switch (request.source.kind) {
+    case Source::Kind::kNone:
+      return CreateEmpty(request);
+    case Source::Kind::kSnapshot:
+      return CreateFromSnapshot(request);
+    case Source::Kind::kVolume:
+      return CreateFromVolume(request);
+  }
+  return absl::InternalError("unknown kind of source");
+}
+
+Volume ImageEngine::NewVolumeRow(const Pool& pool, const VolumeRequest& request, Content content,
+                                 uint64_t capacity_bytes) const {
+  Volume volume;
+  volume.id = MakeId(ObjectKind::kVolume, pool.uuid(), request.name);
+  volume.name = request.name;
+  volume.incarnation = NewUuid();
+  volume.content = content;
+  volume.capacity_bytes = capacity_bytes;
+  if (content != Content::kBlock) volume.filesystem_uuid = NewUuid();
+  volume.parameters = request.parameters;
+  volume.labels = request.labels;
+  volume.source = request.source;
+  volume.shares_blocks = request.source.kind != Source::Kind::kNone;
+  volume.created_unix_nanos = clock_.UnixNanos();
+  return volume;
+}
+
+absl::StatusOr<Volume> ImageEngine::Commit(Pool& pool, Volume volume,
+                                           const absl::StatusOr<MadeImage>& made) {
+  absl::Status status = made.status();
+  if (status.ok()) {
+    Volume ready = volume;
+    ready.state = ObjectState::kReady;
+    ready.formatted = ready.content != Content::kBlock;
+    ready.filesystem_bytes = made->filesystem_bytes;
+    ready.image_inode = made->inode;
+    ready.image_generation = made->generation;
+    ready.stage.root = made->root;
+    ready.stage.driver_version = kDriverVersion;
+    status = pool.catalog->UpdateVolume(ready);
+    if (status.ok()) return ready;
+  }
+  return DiscardAfter(status, pool, volume, trash_policy());
+}
+
+absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
+  const Content content = request.content.value_or(Content::kExt4);
+  ASSIGN_OR_RETURN(const uint64_t capacity, ChooseCapacity(request.capacity, content));
+  ASSIGN_OR_RETURN(const auto candidates, CandidatePools(request.parameters.pool));
+  absl::Status last;
+  for (Pool* pool : candidates) {
+    const Volume volume = NewVolumeRow(*pool, request, content, capacity);
+    const SpaceRequest need{.bound_bytes = capacity, .provisioned_bytes = capacity};
+    last = Admit(*pool, need, [&] { return pool->catalog->InsertVolume(volume); });
+    if (absl::IsResourceExhausted(last)) continue;
+    RETURN_IF_ERROR(last);
+    return Commit(*pool, volume, MakeEmptyImage(*pool, volume));
+  }
+  return last;
+}
+
+absl::StatusOr<Volume> ImageEngine::CreateFromSnapshot(const VolumeRequest& request) {
+  ASSIGN_OR_RETURN(const auto source, FindLocalSnapshot(request.source.id));
+  Pool& pool = *source.pool;
+  const Snapshot& snapshot = source.snapshot;
+  RETURN_IF_ERROR(CheckSourcePool(pool, request));
+  ASSIGN_OR_RETURN(const Content content, ContentOfClone(request, snapshot.content));
+  ASSIGN_OR_RETURN(const uint64_t capacity, CapacityOfClone(request, content, snapshot.size_bytes));
+  // The open file stays readable whatever becomes of the snapshot: no lock on it is needed.
+  ASSIGN_OR_RETURN(CloneSource origin, OpenSnapshot(source));
+  const Volume volume = NewVolumeRow(pool, request, content, capacity);
+  RETURN_IF_ERROR(Admit(pool, {.bound_bytes = capacity, .provisioned_bytes = capacity},
+                        [&] { return pool.catalog->InsertVolume(volume); }));
+  const auto make = [&]() -> absl::StatusOr<MadeImage> {
+    ASSIGN_OR_RETURN(const UniqueFd image, CutImage(pool, volume.incarnation, origin.file));
+    return FinishClone(pool, volume, image, origin);
+  };
+  return Commit(pool, volume, make());
+}
+
+absl::StatusOr<Volume> ImageEngine::CreateFromVolume(const VolumeRequest& request) {
+  const auto parsed = ParseId(request.source.id);
+  if (!parsed) return NoSuchVolume(request.source.id);
+  ASSIGN_OR_RETURN(auto locked, locks_.TryLock(VolumeKey(parsed->name_hash)));
+  std::optional<VolumeLocks::Guard> source_guard(std::move(locked));
+  ASSIGN_OR_RETURN(auto source, FindLocal(request.source.id));
+  Pool& pool = *source.pool;
+  RETURN_IF_ERROR(CheckSourcePool(pool, request));
+  ASSIGN_OR_RETURN(const Content content, ContentOfClone(request, source.volume.content));
+  ASSIGN_OR_RETURN(const uint64_t capacity,
+                   CapacityOfClone(request, content, source.volume.capacity_bytes));
+  ASSIGN_OR_RETURN(const UniqueFd source_image, OpenImage(source, Access::kReadOnly));
+  const Volume volume = NewVolumeRow(pool, request, content, capacity);
+  const SpaceRequest need = SpaceForCut(source, source_image, capacity);
+  const auto intend = [&]() -> absl::Status {
+    RETURN_IF_ERROR(MarkShared(source));
+    return pool.catalog->InsertVolume(volume);
+  };
+  RETURN_IF_ERROR(Admit(pool, need, intend));
+  const auto make = [&]() -> absl::StatusOr<MadeImage> {
+    ASSIGN_OR_RETURN(Cut cut, CutVolume(pool, source.volume, source_image, volume.incarnation,
+                                        options_.freeze_deadline));
+    const CloneSource origin{
+        .file = UniqueFd(), .filesystem_uuid = source.volume.filesystem_uuid, .root = cut.root};
+    source_guard.reset();  // the source may be used again while its clone is finished
+    return FinishClone(pool, volume, cut.image, origin);
+  };
+  return Commit(pool, volume, make());
+}
+
+absl::Status ImageEngine::DeleteVolume(std::string_view id) {
+  const auto parsed = ParseId(id);
+  if (!parsed || parsed->kind != ObjectKind::kVolume) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(VolumeKey(parsed->name_hash)));
+  ASSIGN_OR_RETURN(Pool* const pool, PoolOf(*parsed));
+  if (pool == nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto volume, pool->catalog->FindVolume(id));
+  if (!volume) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto image, host_.OpenFile(pool->volumes, ImageName(volume->incarnation),
+                                                    Access::kReadOnly));
+  if (image) {
+    ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*image));
+    ASSIGN_OR_RETURN(const auto loops, host_.Attachments(facts));
+    if (!loops.empty()) {
+      return absl::FailedPreconditionError(
+          Refusal{"delete of " + volume->id, "a volume that is not in use",
+                  "its image attached as " + loops.front().path,
+                  "end the pods that use it; it is deleted when it is unstaged"}
+              .Sentence());
+    }
+  }
+  return Discard(*pool, *volume, trash_policy());
+}
+
+}  // namespace holdfast

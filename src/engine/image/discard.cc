@@ -1,0 +1,87 @@
+#include "engine/image/discard.h"
+
+#include <fmt/format.h>
+
+#include "base/status_macros.h"
+#include "engine/image/trash.h"
+
+namespace holdfast {
+namespace {
+
+absl::Status MarkDeleting(Catalog& catalog, const Volume& volume) {
+  return catalog.UpdateVolume(volume);
+}
+absl::Status MarkDeleting(Catalog& catalog, const Snapshot& snapshot) {
+  return catalog.UpdateSnapshot(snapshot);
+}
+absl::Status RemoveRow(Catalog& catalog, const Volume& volume) {
+  return catalog.RemoveVolume(volume.id);
+}
+absl::Status RemoveRow(Catalog& catalog, const Snapshot& snapshot) {
+  return catalog.RemoveSnapshot(snapshot.id);
+}
+
+TrashEntry EntryOf(const Volume& volume) {
+  return {.incarnation = volume.incarnation,
+          .kind = ObjectKind::kVolume,
+          .id = volume.id,
+          .name = volume.name,
+          .size_bytes = volume.capacity_bytes};
+}
+TrashEntry EntryOf(const Snapshot& snapshot) {
+  return {.incarnation = snapshot.incarnation,
+          .kind = ObjectKind::kSnapshot,
+          .id = snapshot.id,
+          .name = snapshot.name,
+          .size_bytes = snapshot.size_bytes};
+}
+
+template <typename Object>
+absl::Status DiscardFrom(Pool& pool, const UniqueFd& folder, Object object,
+                         const TrashPolicy& policy) {
+  Host& host = pool.host;
+  const std::string name = ImageName(object.incarnation);
+  if (object.state == ObjectState::kCreating) {
+    RETURN_IF_ERROR(host.Remove(pool.work, name).status());
+    RETURN_IF_ERROR(host.Remove(folder, name).status());
+    return RemoveRow(*pool.catalog, object);
+  }
+  if (object.state == ObjectState::kReady) {
+    object.state = ObjectState::kDeleting;
+    RETURN_IF_ERROR(MarkDeleting(*pool.catalog, object));
+  }
+  const absl::Status renamed = host.Rename(folder, name, pool.trash, name);
+  // NOT_FOUND: an earlier attempt came this far.
+  if (!renamed.ok() && !absl::IsNotFound(renamed)) return renamed;
+  RETURN_IF_ERROR(host.SyncFolder(pool.trash));
+  RETURN_IF_ERROR(host.SyncFolder(folder));
+  TrashEntry entry = EntryOf(object);
+  entry.deleted_unix_nanos = policy.now_unix_nanos;
+  RETURN_IF_ERROR(pool.catalog->MoveToTrash(entry));
+  return policy.grace.count() == 0 ? PurgeEntry(pool, entry) : absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Discard(Pool& pool, Volume volume, const TrashPolicy& policy) {
+  return DiscardFrom(pool, pool.volumes, std::move(volume), policy);
+}
+
+absl::Status Discard(Pool& pool, Snapshot snapshot, const TrashPolicy& policy) {
+  return DiscardFrom(pool, pool.snapshots, std::move(snapshot), policy);
+}
+
+template <typename Object>
+absl::Status DiscardAfter(const absl::Status& cause, Pool& pool, const Object& object,
+                          const TrashPolicy& policy) {
+  const absl::Status discarded = Discard(pool, object, policy);
+  if (discarded.ok()) return cause;
+  return absl::Status(
+      cause.code(),
+      fmt::format("{}; what was made of {} could not be discarded: {}",
+                  std::string(cause.message()), object.id, std::string(discarded.message())));
+}
+template absl::Status DiscardAfter(const absl::Status&, Pool&, const Volume&, const TrashPolicy&);
+template absl::Status DiscardAfter(const absl::Status&, Pool&, const Snapshot&, const TrashPolicy&);
+
+}  // namespace holdfast

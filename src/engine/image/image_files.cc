@@ -1,0 +1,153 @@
+#include "engine/image/image_files.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/refusal.h"
+#include "base/status_macros.h"
+#include "engine/image/private_mount.h"
+
+namespace holdfast {
+namespace {
+
+bool IsThick(const Volume& volume) {
+  return volume.parameters.provisioning == Provisioning::kThick;
+}
+
+PrivateMountOptions MountOptionsOf(const Volume& volume) {
+  return {.content = volume.content, .thick = IsThick(volume)};
+}
+
+absl::StatusOr<MadeImage> DescribeImage(Host& host, const Volume& volume, const UniqueFd& image) {
+  ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(image));
+  return MadeImage{
+      .filesystem_bytes = volume.content == Content::kBlock ? 0 : volume.capacity_bytes,
+      .root = std::nullopt,
+      .inode = facts.inode,
+      .generation = facts.generation};
+}
+
+// The clone's log is replayed on it alone, while it still has its source's UUID.
+absl::Status ReplayLog(Host& host, const UniqueFd& image, const Volume& volume) {
+  PrivateMountOptions options = MountOptionsOf(volume);
+  options.own_uuid = false;
+  ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, options));
+  return mount.Release();
+}
+
+absl::Status CheckCloneRoot(const Volume& volume, const RootAttributes& cut,
+                            const RootAttributes& found) {
+  RootAttributes expected = cut;
+  expected.change_time = found.change_time;
+  if (expected == found) return absl::OkStatus();
+  return absl::DataLossError(Refusal{"root directory of the clone " + volume.id,
+                                     fmt::format("inode {} mode {:04o} owner {}:{} as at the cut",
+                                                 cut.inode, cut.mode, cut.owner, cut.group),
+                                     fmt::format("inode {} mode {:04o} owner {}:{}", found.inode,
+                                                 found.mode, found.owner, found.group),
+                                     "do not use this snapshot; restore another one"}
+                                 .Sentence());
+}
+
+// A filesystem that is its own: what the source was is read, not believed.
+absl::StatusOr<RootAttributes> GiveOwnFilesystem(Host& host, const Volume& volume,
+                                                 const UniqueFd& image, const CloneSource& source) {
+  ASSIGN_OR_RETURN(const auto found, host.Identify(image));
+  if (!found || found->content != volume.content || found->uuid != source.filesystem_uuid) {
+    return absl::DataLossError(
+        Refusal{"source of " + volume.id,
+                fmt::format("{} {}", ContentName(volume.content), source.filesystem_uuid),
+                found ? fmt::format("{} {}", ContentName(found->content), found->uuid)
+                      : std::string("no filesystem"),
+                "do not use this source; restore another snapshot"}
+            .Sentence());
+  }
+  if (found->needs_recovery) RETURN_IF_ERROR(ReplayLog(host, image, volume));
+  RETURN_IF_ERROR(host.SetFilesystemUuid(image, volume.content, volume.filesystem_uuid));
+  const bool grows = found->size_bytes < volume.capacity_bytes;
+  if (grows && volume.content == Content::kExt4) {
+    RETURN_IF_ERROR(host.GrowUnmounted(image, volume.content));
+  }
+  ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, MountOptionsOf(volume)));
+  if (grows && volume.content != Content::kExt4) {
+    RETURN_IF_ERROR(host.GrowMounted(mount.root(), volume.content));
+  }
+  ASSIGN_OR_RETURN(RootAttributes root, host.ReadRoot(mount.root()));
+  RETURN_IF_ERROR(mount.Release());
+  if (source.root) RETURN_IF_ERROR(CheckCloneRoot(volume, *source.root, root));
+  return root;
+}
+
+}  // namespace
+
+absl::StatusOr<MadeImage> MakeEmptyImage(Pool& pool, const Volume& volume) {
+  Host& host = pool.host;
+  ASSIGN_OR_RETURN(const UniqueFd image, host.CreateFile(pool.work, ImageName(volume.incarnation)));
+  RETURN_IF_ERROR(host.TuneImage(image));
+  RETURN_IF_ERROR(host.Resize(image, volume.capacity_bytes));
+  if (IsThick(volume)) RETURN_IF_ERROR(host.Preallocate(image, 0, volume.capacity_bytes));
+  ASSIGN_OR_RETURN(MadeImage made, DescribeImage(host, volume, image));
+  if (volume.content != Content::kBlock) {
+    RETURN_IF_ERROR(host.Format(
+        image,
+        {.content = volume.content, .uuid = volume.filesystem_uuid, .thick = IsThick(volume)}));
+    ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, MountOptionsOf(volume)));
+    const ClassParameters& parameters = volume.parameters;
+    if (parameters.root_mode || parameters.root_owner) {
+      RETURN_IF_ERROR(host.SetRoot(mount.root(), parameters.root_mode, parameters.root_owner));
+    }
+    ASSIGN_OR_RETURN(made.root, host.ReadRoot(mount.root()));
+    RETURN_IF_ERROR(mount.Release());
+  }
+  RETURN_IF_ERROR(ShowImage(pool, volume.incarnation, image, pool.volumes));
+  return made;
+}
+
+absl::StatusOr<UniqueFd> CutImage(Pool& pool, const std::string& incarnation,
+                                  const UniqueFd& source) {
+  ASSIGN_OR_RETURN(UniqueFd image, pool.host.CreateFile(pool.work, ImageName(incarnation)));
+  RETURN_IF_ERROR(pool.host.TuneImage(image));
+  RETURN_IF_ERROR(pool.host.Clone(source, image));
+  return image;
+}
+
+absl::StatusOr<MadeImage> FinishClone(Pool& pool, const Volume& volume, const UniqueFd& image,
+                                      const CloneSource& source) {
+  Host& host = pool.host;
+  RETURN_IF_ERROR(host.Resize(image, volume.capacity_bytes));
+  if (IsThick(volume)) RETURN_IF_ERROR(host.Preallocate(image, 0, volume.capacity_bytes));
+  ASSIGN_OR_RETURN(MadeImage made, DescribeImage(host, volume, image));
+  if (volume.content != Content::kBlock) {
+    ASSIGN_OR_RETURN(made.root, GiveOwnFilesystem(host, volume, image, source));
+  }
+  RETURN_IF_ERROR(ShowImage(pool, volume.incarnation, image, pool.volumes));
+  return made;
+}
+
+absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content, bool thick) {
+  if (content == Content::kBlock) return absl::OkStatus();
+  if (content == Content::kExt4) {
+    ASSIGN_OR_RETURN(const auto found, host.Identify(image));
+    if (found && found->needs_recovery) {
+      ASSIGN_OR_RETURN(PrivateMount replay,
+                       PrivateMount::Open(host, image, {.content = content, .thick = thick}));
+      RETURN_IF_ERROR(replay.Release());
+    }
+    return host.GrowUnmounted(image, content);
+  }
+  ASSIGN_OR_RETURN(PrivateMount mount,
+                   PrivateMount::Open(host, image, {.content = content, .thick = thick}));
+  RETURN_IF_ERROR(host.GrowMounted(mount.root(), content));
+  return mount.Release();
+}
+
+absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueFd& image,
+                       const UniqueFd& folder) {
+  const std::string name = ImageName(incarnation);
+  RETURN_IF_ERROR(pool.host.Sync(image));
+  RETURN_IF_ERROR(pool.host.Rename(pool.work, name, folder, name));
+  return pool.host.SyncFolder(folder);
+}
+
+}  // namespace holdfast

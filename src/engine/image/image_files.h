@@ -1,0 +1,47 @@
+// Making the image of a volume in work/, and showing it in volumes/. What fails half-way stays in
+// work/ until its row is discarded.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "engine/image/pool.h"
+#include "volume/snapshot.h"
+#include "volume/volume.h"
+
+namespace holdfast {
+
+// What became of the volume: the caller puts it into the row.
+struct MadeImage {
+  uint64_t filesystem_bytes = 0;
+  std::optional<RootAttributes> root;  // none for block
+  uint64_t inode = 0;
+  uint32_t generation = 0;
+};
+
+// A new image with a new filesystem (or none), its root mode and owner set as the class says.
+absl::StatusOr<MadeImage> MakeEmptyImage(Pool& pool, const Volume& volume);
+
+// What a clone is made from.
+struct CloneSource {
+  UniqueFd file;
+  std::string filesystem_uuid;
+  std::optional<RootAttributes> root;  // at the cut, when it is known
+};
+
+// Step one, short, under whatever keeps the source still: work/<incarnation> becomes its reflink.
+absl::StatusOr<UniqueFd> CutImage(Pool& pool, const std::string& incarnation,
+                                  const UniqueFd& source);
+
+// Step two: log replayed, UUID its own, preallocated again when thick (FICLONE does not copy
+// preallocation), grown to the volume's size, mounted once and its root compared with the cut's.
+// DATA_LOSS when the source does not prove readable.
+absl::StatusOr<MadeImage> FinishClone(Pool& pool, const Volume& volume, const UniqueFd& image,
+                                      const CloneSource& source);
+
+// Grows an unmounted filesystem to its image: ext4 as it is, xfs and btrfs on a private mount.
+absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content, bool thick);
+
+// fsync, rename to `folder`, fsync of the folder: durable when it returns.
+absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueFd& image,
+                       const UniqueFd& folder);
+
+}  // namespace holdfast

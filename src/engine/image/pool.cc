@@ -1,0 +1,170 @@
+#include "engine/image/pool.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "base/refusal.h"
+#include "base/sizes.h"
+#include "base/status_macros.h"
+#include "base/uuid.h"
+
+namespace holdfast {
+namespace {
+
+constexpr char kLockName[] = "lock";
+
+std::string CatalogPath(const std::string& pool_path) { return pool_path + "/catalog.db"; }
+
+absl::Status Refuse(const std::string& path, std::string expected, std::string found,
+                    std::string remedy) {
+  return absl::FailedPreconditionError(
+      Refusal{"pool " + path, std::move(expected), std::move(found), std::move(remedy)}.Sentence());
+}
+
+absl::Status RefuseNoCatalog(const std::string& path) {
+  return Refuse(path, "a pool's catalog", "none",
+                "mount the pool's disk there, or make a pool with 'holdfastctl pool init'");
+}
+
+absl::StatusOr<UniqueFd> OpenPoolFolder(Host& host, const std::string& path) {
+  auto folder = host.OpenFolder(path);
+  if (folder.ok()) return folder;
+  if (!absl::IsNotFound(folder.status()) && !absl::IsFailedPrecondition(folder.status())) {
+    return folder;
+  }
+  return Refuse(path, "a folder", absl::IsNotFound(folder.status()) ? "nothing" : "no folder",
+                "mount the pool's disk there, or correct --pool");
+}
+
+absl::StatusOr<PoolFilesystem> CheckFilesystem(Host& host, const std::string& path,
+                                               const UniqueFd& root) {
+  ASSIGN_OR_RETURN(const FolderFilesystem found, host.DescribeFilesystem(root));
+  const bool xfs = found.type == "xfs" && found.reflink;
+  if (!xfs && found.type != "btrfs") {
+    return Refuse(path, "XFS with reflink or btrfs",
+                  found.type == "xfs" ? "xfs without reflink" : found.type,
+                  "make one with 'mkfs.xfs -m reflink=1 DEVICE' (or 'mkfs.btrfs DEVICE') and mount "
+                  "it there");
+  }
+  if (found.read_only) {
+    return Refuse(path, "a writable filesystem", "a read-only one",
+                  "look into the kernel log for its errors, then remount it read-write");
+  }
+  return xfs ? PoolFilesystem::kXfs : PoolFilesystem::kBtrfs;
+}
+
+absl::Status TakeLock(Host& host, Pool& pool) {
+  ASSIGN_OR_RETURN(auto existing, host.OpenFile(pool.root, kLockName, Access::kReadWrite));
+  if (existing) {
+    pool.lock = std::move(*existing);
+  } else {
+    ASSIGN_OR_RETURN(pool.lock, host.CreateFile(pool.root, kLockName));
+  }
+  const absl::Status locked = host.LockFile(pool.lock);
+  if (!absl::IsFailedPrecondition(locked)) return locked;
+  return Refuse(pool.path, "a pool that nobody serves", "one served by another process",
+                "stop the other holdfast; one process serves a pool");
+}
+
+absl::Status OpenFolders(Host& host, Pool& pool) {
+  ASSIGN_OR_RETURN(pool.volumes, host.EnsureFolder(pool.root, "volumes"));
+  ASSIGN_OR_RETURN(pool.snapshots, host.EnsureFolder(pool.root, "snapshots"));
+  ASSIGN_OR_RETURN(pool.trash, host.EnsureFolder(pool.root, "trash"));
+  ASSIGN_OR_RETURN(pool.work, host.EnsureFolder(pool.root, "work"));
+  return absl::OkStatus();
+}
+
+// work/ holds only what a call was making; the process that made it is gone (we hold the lock).
+absl::Status EmptyWorkFolder(Host& host, Pool& pool) {
+  ASSIGN_OR_RETURN(const auto names, host.ListFolder(pool.work));
+  for (const std::string& name : names) RETURN_IF_ERROR(host.Remove(pool.work, name).status());
+  return absl::OkStatus();
+}
+
+// Writes, clones and compares: that the disk answers, has room, and that reflinks really work.
+absl::Status SelfTest(Host& host, Pool& pool) {
+  const std::string original = NewUuid() + ".test", copy = NewUuid() + ".test";
+  std::string pattern;
+  while (pattern.size() < 64 * kKiB) pattern += original;
+  pattern.resize(64 * kKiB);
+  const auto run = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(const UniqueFd from, host.CreateFile(pool.work, original));
+    RETURN_IF_ERROR(host.Write(from, 0, pattern));
+    RETURN_IF_ERROR(host.Sync(from));
+    ASSIGN_OR_RETURN(const UniqueFd to, host.CreateFile(pool.work, copy));
+    RETURN_IF_ERROR(host.Clone(from, to));
+    ASSIGN_OR_RETURN(const std::string back, host.Read(to, 0, pattern.size()));
+    if (back != pattern) {
+      return absl::DataLossError(
+          Refusal{"self-test of pool " + pool.path, "the bytes that were written",
+                  "others in their reflink copy", "check the disk; do not use this pool"}
+              .Sentence());
+    }
+    return absl::OkStatus();
+  };
+  const absl::Status result = run();
+  const auto removed_original = host.Remove(pool.work, original);
+  const auto removed_copy = host.Remove(pool.work, copy);
+  if (absl::IsResourceExhausted(result)) {
+    return Refuse(pool.path, "room for a self-test of 64 KiB", "a full filesystem",
+                  "delete what is not Holdfast's from it, or enlarge the disk");
+  }
+  RETURN_IF_ERROR(result);
+  RETURN_IF_ERROR(removed_original.status());
+  return removed_copy.status();
+}
+
+}  // namespace
+
+std::string ImageName(const std::string& incarnation) { return incarnation + ".img"; }
+
+absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path,
+                                      const std::string& name) {
+  Pool pool{.host = host, .path = path};
+  ASSIGN_OR_RETURN(pool.root, OpenPoolFolder(host, path));
+  ASSIGN_OR_RETURN(pool.filesystem, CheckFilesystem(host, path, pool.root));
+  RETURN_IF_ERROR(TakeLock(host, pool));
+  RETURN_IF_ERROR(OpenFolders(host, pool));
+  RETURN_IF_ERROR(SelfTest(host, pool));
+  PoolIdentity identity{
+      .uuid = NewUuid(), .name = name, .created_unix_nanos = SystemClock().UnixNanos()};
+  ASSIGN_OR_RETURN(pool.catalog, CreateCatalog(CatalogPath(path), identity));
+  RETURN_IF_ERROR(host.SyncFolder(pool.root));
+  return identity;
+}
+
+absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& path,
+                                               const CatalogOpener& open_catalog) {
+  std::unique_ptr<Pool> pool(new Pool{.host = host, .path = path});
+  ASSIGN_OR_RETURN(pool->root, OpenPoolFolder(host, path));
+  ASSIGN_OR_RETURN(pool->filesystem, CheckFilesystem(host, path, pool->root));
+  RETURN_IF_ERROR(TakeLock(host, *pool));
+  auto catalog = open_catalog(CatalogPath(path));
+  if (absl::IsNotFound(catalog.status())) return RefuseNoCatalog(path);
+  if (absl::IsResourceExhausted(catalog.status())) {
+    return Refuse(path, "room for the catalog", "a full filesystem",
+                  "delete what is not Holdfast's from it, or enlarge the disk");
+  }
+  RETURN_IF_ERROR(catalog.status());
+  pool->catalog = *std::move(catalog);
+  RETURN_IF_ERROR(OpenFolders(host, *pool));
+  RETURN_IF_ERROR(EmptyWorkFolder(host, *pool));
+  RETURN_IF_ERROR(SelfTest(host, *pool));
+  return pool;
+}
+
+absl::StatusOr<std::unique_ptr<Pool>> OpenPoolReadOnly(Host& host, const std::string& path) {
+  std::unique_ptr<Pool> pool(new Pool{.host = host, .path = path});
+  ASSIGN_OR_RETURN(pool->root, OpenPoolFolder(host, path));
+  ASSIGN_OR_RETURN(pool->filesystem, CheckFilesystem(host, path, pool->root));
+  auto catalog = OpenCatalog(CatalogPath(path), Catalog::Access::kReadOnly);
+  if (absl::IsNotFound(catalog.status())) return RefuseNoCatalog(path);
+  RETURN_IF_ERROR(catalog.status());
+  pool->catalog = *std::move(catalog);
+  RETURN_IF_ERROR(OpenFolders(host, *pool));
+  return pool;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,45 @@
+// A mount that nobody but the engine ever sees: for the first look at a new filesystem, to replay
+// a clone's log, and to grow what only grows mounted.
+#pragma once
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "engine/image/pool.h"
+#include "os/host.h"
+
+namespace holdfast {
+
+struct PrivateMountOptions {
+  Content content = Content::kExt4;
+  bool thick = true;
+  bool own_uuid = true;  // false: a clone that still carries its source's
+};
+
+// Undone at scope end; Release says whether it was. The image's loop device is gone afterwards, so
+// that the next one who looks for attachments finds none.
+class PrivateMount {
+ public:
+  static absl::StatusOr<PrivateMount> Open(Host& host, const UniqueFd& image,
+                                           const PrivateMountOptions& options);
+  PrivateMount(PrivateMount&& other) noexcept;
+  PrivateMount& operator=(PrivateMount&&) = delete;
+  ~PrivateMount();
+
+  const UniqueFd& root() const { return mount_; }
+  // Unmounts, detaches, and waits until the kernel has let go of the image. INTERNAL after 5 s.
+  absl::Status Release();
+
+ private:
+  PrivateMount(Host& host, FileFacts facts) : host_(&host), facts_(facts) {}
+
+  Host* host_;  // null when released or moved from
+  FileFacts facts_;
+  AttachedLoop loop_;
+  UniqueFd mount_;
+};
+
+// Waits until no loop device has the image any more. INTERNAL after 5 s.
+absl::Status WaitUntilDetached(Host& host, const FileFacts& image);
+
+}  // namespace holdfast

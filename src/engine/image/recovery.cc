@@ -1,0 +1,43 @@
+#include "engine/image/recovery.h"
+
+#include "base/status_macros.h"
+
+namespace holdfast {
+namespace {
+
+absl::Status UndoExpansion(Pool& pool, const Volume& volume) {
+  ASSIGN_OR_RETURN(const auto image, pool.host.OpenFile(pool.volumes, ImageName(volume.incarnation),
+                                                        Access::kReadWrite));
+  if (!image) return absl::OkStatus();  // said when somebody asks for the volume
+  ASSIGN_OR_RETURN(const FileFacts facts, pool.host.Describe(*image));
+  if (facts.size_bytes <= volume.capacity_bytes) return absl::OkStatus();
+  RETURN_IF_ERROR(pool.host.Resize(*image, volume.capacity_bytes));
+  return pool.host.Sync(*image);
+}
+
+absl::Status DropTrashWithoutFile(Pool& pool) {
+  ASSIGN_OR_RETURN(const auto entries, pool.catalog->ListTrash());
+  for (const TrashEntry& entry : entries) {
+    ASSIGN_OR_RETURN(const auto file, pool.host.OpenFile(pool.trash, ImageName(entry.incarnation),
+                                                         Access::kReadOnly));
+    if (!file) RETURN_IF_ERROR(pool.catalog->RemoveTrash(entry.incarnation));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RecoverPool(Pool& pool, const TrashPolicy& policy) {
+  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
+  for (const Volume& volume : volumes) {
+    RETURN_IF_ERROR(volume.state == ObjectState::kReady ? UndoExpansion(pool, volume)
+                                                        : Discard(pool, volume, policy));
+  }
+  ASSIGN_OR_RETURN(const auto snapshots, pool.catalog->AllSnapshots());
+  for (const Snapshot& snapshot : snapshots) {
+    if (snapshot.state != ObjectState::kReady) RETURN_IF_ERROR(Discard(pool, snapshot, policy));
+  }
+  return DropTrashWithoutFile(pool);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,166 @@
+#include "engine/image/space_meter.h"
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "engine/image/trash.h"
+
+namespace holdfast {
+namespace {
+
+// The image of a row: in volumes/ when it is ready, still in work/ while it is made.
+absl::StatusOr<std::optional<UniqueFd>> OpenForMeasuring(const Pool& pool,
+                                                         const std::string& incarnation) {
+  const std::string name = ImageName(incarnation);
+  ASSIGN_OR_RETURN(auto file, pool.host.OpenFile(pool.volumes, name, Access::kReadOnly));
+  if (file) return file;
+  return pool.host.OpenFile(pool.work, name, Access::kReadOnly);
+}
+
+// What a reflink copy of that volume, intended but perhaps not yet cut, will add.
+absl::StatusOr<uint64_t> PendingCutBytes(const Pool& pool, const std::string& volume_id) {
+  ASSIGN_OR_RETURN(const auto volume, pool.catalog->FindVolume(volume_id));
+  if (!volume) return 0;
+  ASSIGN_OR_RETURN(const auto file, OpenForMeasuring(pool, volume->incarnation));
+  return file ? UnsharedDataBytes(pool.host, *file) : absl::StatusOr<uint64_t>(0);
+}
+
+absl::StatusOr<uint64_t> OwedExactly(const Pool& pool, const Volume& volume) {
+  const uint64_t bound = OwedUpperBound(volume);
+  if (bound == 0) return 0;
+  ASSIGN_OR_RETURN(const auto file, OpenForMeasuring(pool, volume.incarnation));
+  if (!file) return bound;
+  ASSIGN_OR_RETURN(const ImageUsage usage, MeasureImage(pool.host, *file));
+  uint64_t owed = OwedBytes(usage, volume.parameters.reserve_percent);
+  if (volume.state == ObjectState::kCreating) {
+    // Its image may not have its full size yet.
+    ASSIGN_OR_RETURN(const FileFacts facts, pool.host.Describe(*file));
+    if (facts.size_bytes < volume.capacity_bytes) owed += volume.capacity_bytes - facts.size_bytes;
+    if (volume.source.kind == Source::Kind::kVolume) {
+      ASSIGN_OR_RETURN(const uint64_t pending, PendingCutBytes(pool, volume.source.id));
+      owed += pending;
+    }
+  }
+  return owed;
+}
+
+absl::StatusOr<uint64_t> ReclaimableTrash(const Pool& pool) {
+  ASSIGN_OR_RETURN(const auto entries, pool.catalog->ListTrash());
+  uint64_t bytes = 0;
+  for (const TrashEntry& entry : entries) {
+    ASSIGN_OR_RETURN(const auto file, pool.host.OpenFile(pool.trash, ImageName(entry.incarnation),
+                                                         Access::kReadOnly));
+    if (!file) continue;
+    ASSIGN_OR_RETURN(const auto extents, pool.host.Extents(*file));
+    for (const Extent& extent : extents) bytes += extent.shared ? 0 : extent.length;
+  }
+  return bytes;
+}
+
+absl::Status CheckRequest(const Pool& pool, Precision precision, const SpaceRequest& request) {
+  ASSIGN_OR_RETURN(const PoolSpace space, MeasureSpace(pool, precision, request.provisioned_bytes));
+  uint64_t more = request.bound_bytes;
+  if (precision == Precision::kExact && request.exact_bytes) {
+    ASSIGN_OR_RETURN(more, request.exact_bytes());
+  }
+  return CheckFits(space, more, pool.name());
+}
+
+}  // namespace
+
+absl::StatusOr<ImageUsage> MeasureImage(Host& host, const UniqueFd& image) {
+  ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(image));
+  ASSIGN_OR_RETURN(const auto extents, host.Extents(image));
+  ImageUsage usage{.extents = extents.size()};
+  uint64_t allocated = 0;
+  for (const Extent& extent : extents) {
+    if (extent.logical >= facts.size_bytes) continue;  // preallocated past the end
+    const uint64_t length = std::min(extent.length, facts.size_bytes - extent.logical);
+    allocated += length;
+    if (extent.shared) usage.shared_bytes += length;
+  }
+  usage.hole_bytes = facts.size_bytes - std::min(allocated, facts.size_bytes);
+  return usage;
+}
+
+absl::StatusOr<uint64_t> UnsharedDataBytes(Host& host, const UniqueFd& image) {
+  ASSIGN_OR_RETURN(const auto extents, host.Extents(image));
+  uint64_t bytes = 0;
+  for (const Extent& extent : extents) {
+    if (!extent.shared && !extent.unwritten) bytes += extent.length;
+  }
+  return bytes;
+}
+
+absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
+                                       uint64_t more_provisioned_bytes) {
+  PoolSpace space;
+  uint64_t provisioned = more_provisioned_bytes;
+  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
+  for (const Volume& volume : volumes) {
+    provisioned += volume.capacity_bytes;
+    if (precision == Precision::kBound) {
+      space.owed_bytes += OwedUpperBound(volume);
+    } else {
+      ASSIGN_OR_RETURN(const uint64_t owed, OwedExactly(pool, volume));
+      space.owed_bytes += owed;
+    }
+  }
+  if (precision == Precision::kExact) {
+    ASSIGN_OR_RETURN(const auto snapshots, pool.catalog->AllSnapshots());
+    for (const Snapshot& snapshot : snapshots) {
+      if (snapshot.state != ObjectState::kCreating) continue;
+      ASSIGN_OR_RETURN(const uint64_t pending, PendingCutBytes(pool, snapshot.volume_id));
+      space.owed_bytes += pending;
+    }
+    ASSIGN_OR_RETURN(space.trash_bytes, ReclaimableTrash(pool));
+  }
+  ASSIGN_OR_RETURN(const FolderFilesystem filesystem, pool.host.DescribeFilesystem(pool.root));
+  space.size_bytes = filesystem.size_bytes;
+  space.free_bytes = filesystem.free_bytes;
+  space.floor_bytes = FloorBytes(pool.filesystem, filesystem.size_bytes, provisioned);
+  return space;
+}
+
+absl::Status Admit(Pool& pool, const SpaceRequest& request,
+                   const std::function<absl::Status()>& intend) {
+  const std::lock_guard admission(pool.admission);
+  absl::Status fits = CheckRequest(pool, Precision::kBound, request);
+  if (absl::IsResourceExhausted(fits)) fits = CheckRequest(pool, Precision::kExact, request);
+  while (absl::IsResourceExhausted(fits)) {
+    ASSIGN_OR_RETURN(const bool purged, PurgeOldest(pool));
+    if (!purged) return fits;
+    fits = CheckRequest(pool, Precision::kExact, request);
+  }
+  RETURN_IF_ERROR(fits);
+  return intend();
+}
+
+absl::StatusOr<PoolStatus> DescribePool(const Pool& pool) {
+  PoolStatus status{.name = pool.name(), .uuid = pool.uuid(), .path = pool.path};
+  ASSIGN_OR_RETURN(const FolderFilesystem filesystem, pool.host.DescribeFilesystem(pool.root));
+  status.filesystem = filesystem.type;
+  ASSIGN_OR_RETURN(status.space, MeasureSpace(pool, Precision::kExact));
+  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->ListVolumes("", 0));
+  ASSIGN_OR_RETURN(const auto snapshots, pool.catalog->ListSnapshots({}, "", 0));
+  ASSIGN_OR_RETURN(const auto trash, pool.catalog->ListTrash());
+  status.volumes = volumes.size();
+  status.snapshots = snapshots.size();
+  status.trash_entries = trash.size();
+  return status;
+}
+
+PoolStatus MeasurePoolReadOnly(Host& host, const std::string& path) {
+  const auto measure = [&]() -> absl::StatusOr<PoolStatus> {
+    ASSIGN_OR_RETURN(const auto pool, OpenPoolReadOnly(host, path));
+    return DescribePool(*pool);
+  };
+  auto status = measure();
+  if (status.ok()) return *std::move(status);
+  return {.path = path, .refusal = std::string(status.status().message())};
+}
+
+}  // namespace holdfast

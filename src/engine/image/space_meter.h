@@ -1,0 +1,50 @@
+// Counts a pool's space, and admits what fits (volume/space.h has the arithmetic).
+#pragma once
+
+#include <functional>
+
+#include "absl/status/statusor.h"
+#include "engine/image/pool.h"
+#include "engine/storage_engine.h"
+
+namespace holdfast {
+
+enum class Precision {
+  kBound,  // from the catalog alone: never less is owed than this says
+  kExact,  // FIEMAP of every image that may owe anything
+};
+
+// The space of a pool as it is now. owed is read before free, so that a write in between makes the
+// answer too careful rather than too bold. trash_bytes only with kExact: what purging gives back
+// for sure. floor_bytes is for the present sum of capacities and `more_provisioned_bytes`.
+absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
+                                       uint64_t more_provisioned_bytes = 0);
+
+// Holes and shared blocks of an image.
+absl::StatusOr<ImageUsage> MeasureImage(Host& host, const UniqueFd& image);
+
+// Bytes of an image that a reflink copy taken now would newly share.
+absl::StatusOr<uint64_t> UnsharedDataBytes(Host& host, const UniqueFd& image);
+
+// What something new will need.
+struct SpaceRequest {
+  uint64_t bound_bytes = 0;  // at most this much more is allocated or owed
+  // Counted; called only when the bound does not fit. Null: the bound is exact.
+  std::function<absl::StatusOr<uint64_t>()> exact_bytes;
+  uint64_t provisioned_bytes = 0;  // how much the sum of capacities grows
+};
+
+// Checks that the request fits, purging trash oldest first when it would not otherwise, and, still
+// under the pool's admission lock, calls `intend`, which records it. RESOURCE_EXHAUSTED with free,
+// owed and floor when it does not fit; then nothing was recorded.
+absl::Status Admit(Pool& pool, const SpaceRequest& request,
+                   const std::function<absl::Status()>& intend);
+
+// For holdfastctl: the status of a pool that another process may be serving. Takes no lock, writes
+// nothing.
+PoolStatus MeasurePoolReadOnly(Host& host, const std::string& path);
+
+// The status of an open pool, exactly counted.
+absl::StatusOr<PoolStatus> DescribePool(const Pool& pool);
+
+}  // namespace holdfast

@@ -1,0 +1,31 @@
+#include "engine/image/trash.h"
+
+#include "base/status_macros.h"
+
+namespace holdfast {
+
+absl::Status PurgeEntry(Pool& pool, const TrashEntry& entry) {
+  RETURN_IF_ERROR(pool.host.Remove(pool.trash, ImageName(entry.incarnation)).status());
+  return pool.catalog->RemoveTrash(entry.incarnation);
+}
+
+absl::StatusOr<bool> PurgeOldest(Pool& pool) {
+  ASSIGN_OR_RETURN(const auto entries, pool.catalog->ListTrash());
+  if (entries.empty()) return false;
+  RETURN_IF_ERROR(PurgeEntry(pool, entries.front()));
+  // XFS frees large files in the background, btrfs at its next commit: read the space after both.
+  RETURN_IF_ERROR(pool.host.SyncFilesystem(pool.root));
+  return true;
+}
+
+absl::Status PurgeExpired(Pool& pool, int64_t now_unix_nanos, std::chrono::seconds grace) {
+  ASSIGN_OR_RETURN(const auto entries, pool.catalog->ListTrash());
+  const int64_t grace_nanos = std::chrono::nanoseconds(grace).count();
+  for (const TrashEntry& entry : entries) {
+    if (now_unix_nanos - entry.deleted_unix_nanos < grace_nanos) break;  // oldest first
+    RETURN_IF_ERROR(PurgeEntry(pool, entry));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace holdfast
