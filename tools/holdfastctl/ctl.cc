@@ -1,0 +1,169 @@
+#include "ctl.h"
+
+#include <array>
+#include <functional>
+#include <ostream>
+#include <sstream>
+
+#include "CLI/CLI.hpp"
+#include "base/build_info.h"
+#include "base/status_macros.h"
+#include "fmt/format.h"
+
+namespace holdfast::ctl {
+namespace {
+
+using Command = absl::Status (*)(const Request&, Surroundings&);
+
+// The server's variables are lawful too: "kubectl exec" runs us in its environment.
+constexpr std::array<std::string_view, 1> kKnownVariables = {"HOLDFAST_POOL"};
+
+absl::Status CheckEnvironment(const std::map<std::string, std::string>& environment) {
+  for (const auto& [name, value] : environment) {
+    if (!name.starts_with("HOLDFAST_")) continue;
+    if (std::find(kKnownVariables.begin(), kKnownVariables.end(), name) == kKnownVariables.end()) {
+      return absl::InvalidArgumentError(
+          fmt::format("environment variable {}: expected one that Holdfast knows, found none such; "
+                      "correct or unset it",
+                      name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// HOLDFAST_POOL holds folders like PATH does, with ':' between them.
+std::vector<std::string> PoolsOf(const std::map<std::string, std::string>& environment) {
+  std::vector<std::string> pools;
+  const auto found = environment.find("HOLDFAST_POOL");
+  if (found == environment.end()) return pools;
+  std::istringstream list(found->second);
+  for (std::string pool; std::getline(list, pool, ':');) {
+    if (!pool.empty()) pools.push_back(pool);
+  }
+  return pools;
+}
+
+// The command line, as CLI11 sees it. `command` is what was chosen.
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.set_version_flag("--version", std::string("holdfastctl ") + kDriverVersion);
+    app_.add_option("--pool", pools_, "Folder of a pool; repeatable (or HOLDFAST_POOL, PATH:PATH)")
+        ->type_name("PATH");
+    app_.add_flag("--json", request.json, "Answer in JSON");
+    AddPoolCommands();
+    AddVolumeCommands();
+    CLI::App* snapshot = Group("snapshot", "Snapshots in the pools");
+    Leaf(snapshot, "list", "List snapshots in every state", ListSnapshotsCommand);
+  }
+
+  // Throws CLI::ParseError, whose help variants are no errors.
+  void Parse(std::vector<std::string> arguments) {
+    std::reverse(arguments.begin(), arguments.end());  // CLI11's way
+    app_.parse(arguments);
+    request.pools = command == InitPoolCommand || !named_.empty() ? named_ : pools_;
+  }
+
+  int PrintHelp(const CLI::ParseError& error, std::ostream& out) {
+    return app_.exit(error, out, out);
+  }
+
+  Request request;
+  Command command = nullptr;
+
+ private:
+  CLI::App* Group(const std::string& name, const std::string& description) {
+    CLI::App* group = app_.add_subcommand(name, description);
+    group->require_subcommand(1);
+    group->fallthrough();
+    return group;
+  }
+
+  CLI::App* Leaf(CLI::App* group, const std::string& name, const std::string& description,
+                 Command chosen) {
+    CLI::App* leaf = group->add_subcommand(name, description);
+    leaf->fallthrough();
+    leaf->callback([this, chosen] { command = chosen; });
+    return leaf;
+  }
+
+  void AddPoolCommands() {
+    CLI::App* pool = Group("pool", "Folders that hold volumes");
+    CLI::App* init = Leaf(pool, "init", "Make a pool in a folder on XFS or btrfs", InitPoolCommand);
+    init->add_option("path", named_, "The folder")->required()->expected(1)->type_name("PATH");
+    init->add_option("--name", request.name, "What the class parameter 'pool' will say")
+        ->required();
+    CLI::App* status =
+        Leaf(pool, "status", "Show size, free, owed, floor, trash and counts", PoolStatusCommand);
+    status->add_option("path", named_, "The folders; else those of --pool")->type_name("PATH");
+  }
+
+  void AddVolumeCommands() {
+    CLI::App* volume = Group("volume", "Volumes in the pools");
+    Leaf(volume, "list", "List volumes in every state", ListVolumesCommand);
+    CLI::App* inspect =
+        Leaf(volume, "inspect", "Show the whole record of a volume", InspectVolumeCommand);
+    inspect->add_option("volume", request.volume, "Its id or name")->required();
+    CLI::App* acknowledge =
+        Leaf(volume, "acknowledge", "Accept what a stage found and refused, as the new record",
+             AcknowledgeVolumeCommand);
+    acknowledge->add_option("volume", request.volume, "Its id or name")->required();
+  }
+
+  CLI::App app_{"Looks after Holdfast's pools, volumes and snapshots.", "holdfastctl"};
+  std::vector<std::string> pools_;
+  std::vector<std::string> named_;
+};
+
+int Misused(std::string_view sentence, std::ostream& err) {
+  err << fmt::format("holdfastctl: {}; see 'holdfastctl --help'\n", sentence);
+  return kExitMisused;
+}
+
+// CLI11 spreads some of its messages over lines.
+std::string OneLine(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+}  // namespace
+
+int Run(const std::vector<std::string>& arguments, Surroundings& surroundings) {
+  CommandLine line;
+  try {
+    line.Parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return line.PrintHelp(error, surroundings.out);
+    return Misused(OneLine(error.what()), surroundings.err);
+  }
+  if (absl::Status status = CheckEnvironment(surroundings.environment); !status.ok()) {
+    return Misused(std::string(status.message()), surroundings.err);
+  }
+  if (line.request.pools.empty()) line.request.pools = PoolsOf(surroundings.environment);
+  if (line.request.pools.empty()) {
+    return Misused("expected --pool PATH or HOLDFAST_POOL, found neither", surroundings.err);
+  }
+  const absl::Status status = line.command(line.request, surroundings);
+  if (status.ok()) return kExitDone;
+  std::istringstream refusals{std::string(status.message())};
+  for (std::string refusal; std::getline(refusals, refusal);) {
+    surroundings.err << "holdfastctl: " << refusal << '\n';
+  }
+  return kExitRefused;
+}
+
+absl::StatusOr<std::unique_ptr<Catalog>> OpenPoolCatalog(const std::string& pool,
+                                                         Catalog::Access access) {
+  auto catalog = OpenCatalog(pool + "/catalog.db", access);
+  if (absl::IsNotFound(catalog.status())) {
+    return absl::FailedPreconditionError(
+        fmt::format("pool {}: expected a pool's catalog, found none; mount the pool's disk there, "
+                    "or make a pool with 'holdfastctl pool init'",
+                    pool));
+  }
+  return catalog;
+}
+
+}  // namespace holdfast::ctl

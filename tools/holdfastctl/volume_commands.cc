@@ -1,0 +1,146 @@
+// holdfastctl volume list | inspect | acknowledge
+#include <ostream>
+
+#include "base/sizes.h"
+#include "base/status_macros.h"
+#include "ctl.h"
+#include "fmt/format.h"
+#include "integrity/verdict.h"
+#include "text.h"
+
+namespace holdfast::ctl {
+namespace {
+
+struct FoundVolume {
+  std::unique_ptr<Catalog> catalog;
+  Volume volume;
+};
+
+// By id or by CSI name, which several pools may hold.
+absl::StatusOr<FoundVolume> FindVolume(const Request& request, Catalog::Access access) {
+  std::vector<FoundVolume> found;
+  for (const std::string& pool : request.pools) {
+    ASSIGN_OR_RETURN(auto catalog, OpenPoolCatalog(pool, access));
+    ASSIGN_OR_RETURN(auto volumes, catalog->AllVolumes());
+    for (Volume& volume : volumes) {
+      if (volume.id != request.volume && volume.name != request.volume) continue;
+      found.push_back({std::move(catalog), std::move(volume)});
+      break;
+    }
+  }
+  if (found.empty()) {
+    return absl::NotFoundError(
+        fmt::format("volume '{}': expected in one of {} pools, found in none; see 'holdfastctl "
+                    "volume list'",
+                    Printable(request.volume), request.pools.size()));
+  }
+  if (found.size() > 1) {
+    return absl::FailedPreconditionError(
+        fmt::format("volume '{}': expected in one pool, found in {}; name it by its id",
+                    Printable(request.volume), found.size()));
+  }
+  return std::move(found.front());
+}
+
+void PrintSection(const std::string& title, const nlohmann::ordered_json& object, std::ostream& out,
+                  const std::string& indent) {
+  if (!title.empty()) out << indent << title << ":\n";
+  const std::string inner = title.empty() ? indent : indent + "  ";
+  size_t width = 0;
+  for (const auto& [key, value] : object.items()) width = std::max(width, key.size());
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_object()) {
+      PrintSection(key, value, out, inner);
+      continue;
+    }
+    std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (value.is_null()) text = "";
+    if (key.ends_with("_bytes")) text = fmt::format("{} ({})", text, FormatBytes(value));
+    out << inner << key << ':' << std::string(width - key.size() + 1, ' ') << Printable(text)
+        << '\n';
+  }
+}
+
+std::string JoinedFields(const RootAttributes& root) {
+  std::string text;
+  for (const auto& [name, value] : RootFields(root)) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, value.empty() ? "none" : value);
+  }
+  return text;
+}
+
+// "mode 0755 (was 0700), …": what the record will say that it did not.
+std::string AcceptedText(const StageRecord& stage) {
+  if (!stage.verdict->found) return "nothing could be read, so the next stage looks again";
+  if (!stage.root) return JoinedFields(*stage.verdict->found);
+  const auto before = RootFields(*stage.root), after = RootFields(*stage.verdict->found);
+  std::string text;
+  for (size_t i = 0; i < after.size(); ++i) {
+    if (before[i].second == after[i].second) continue;
+    text += fmt::format("{}{} {} (was {})", text.empty() ? "" : ", ", after[i].first,
+                        Printable(after[i].second), Printable(before[i].second));
+  }
+  return text.empty() ? "the recorded root attributes" : text;
+}
+
+}  // namespace
+
+absl::Status ListVolumesCommand(const Request& request, Surroundings& surroundings) {
+  nlohmann::ordered_json json = {{"volumes", nlohmann::ordered_json::array()}};
+  Table table({"ID", "NAME", "POOL", "CONTENT", "CAPACITY", "PROVISIONING", "STATE", "LAST END",
+               "VERDICT", "CREATED"});
+  for (const std::string& pool : request.pools) {
+    ASSIGN_OR_RETURN(auto catalog, OpenPoolCatalog(pool, Catalog::Access::kReadOnly));
+    ASSIGN_OR_RETURN(auto volumes, catalog->AllVolumes());
+    for (const Volume& volume : volumes) {
+      json["volumes"].push_back(ToJson(volume, catalog->identity()));
+      table.Add({volume.id, Printable(volume.name), catalog->identity().name,
+                 ContentName(volume.content), FormatBytes(volume.capacity_bytes),
+                 ProvisioningName(volume.parameters.provisioning), StateName(volume.state),
+                 LastEndName(volume.stage.last_end), volume.stage.verdict ? "refused" : "-",
+                 FormatTime(volume.created_unix_nanos)});
+    }
+  }
+  if (request.json) {
+    PrintJson(json, surroundings.out);
+  } else {
+    table.Print(surroundings.out);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status InspectVolumeCommand(const Request& request, Surroundings& surroundings) {
+  ASSIGN_OR_RETURN(FoundVolume found, FindVolume(request, Catalog::Access::kReadOnly));
+  const auto json = ToJson(found.volume, found.catalog->identity());
+  if (request.json) {
+    PrintJson(json, surroundings.out);
+  } else {
+    PrintSection("", json, surroundings.out, "");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AcknowledgeVolumeCommand(const Request& request, Surroundings& surroundings) {
+  ASSIGN_OR_RETURN(FoundVolume found, FindVolume(request, Catalog::Access::kReadWrite));
+  Volume& volume = found.volume;
+  if (!volume.stage.verdict) {
+    return absl::FailedPreconditionError(
+        fmt::format("volume {}: expected a refusal to acknowledge, found none; its next stage "
+                    "checks it as always",
+                    volume.id));
+  }
+  const std::string accepted = AcceptedText(volume.stage);
+  const std::string sentence = volume.stage.verdict->sentence;
+  RETURN_IF_ERROR(AcknowledgeVerdict(volume.stage));
+  RETURN_IF_ERROR(found.catalog->UpdateVolume(volume));
+  if (request.json) {
+    const nlohmann::ordered_json json = {
+        {"id", volume.id}, {"accepted", accepted}, {"refusal", sentence}};
+    PrintJson(json, surroundings.out);
+  } else {
+    surroundings.out << fmt::format("volume {}: accepted {}\n", volume.id, accepted);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace holdfast::ctl
