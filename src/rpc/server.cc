@@ -22,9 +22,10 @@ constexpr int kMaxReceiveBytes = 4 * 1024 * 1024;
 // How long a handler may need to notice that its call was cancelled.
 constexpr std::chrono::seconds kCancelGrace{2};
 
-// gRPC answers RESOURCE_EXHAUSTED when it has no thread left for a call. The provisioner would take
-// that for "no space on this node" and move the pod; UNAVAILABLE says "try again".
-class BusyIsUnavailable final : public Interceptor {
+// Mends the statuses that gRPC makes by itself. Without a thread for a call it says
+// RESOURCE_EXHAUSTED, which the provisioner takes for "no space on this node": UNAVAILABLE means
+// "try again". And a method that is not overridden has no message, which CSI wants always.
+class StatusMender final : public Interceptor {
  public:
   void Intercept(InterceptorBatchMethods* methods) override {
     if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
@@ -32,17 +33,20 @@ class BusyIsUnavailable final : public Interceptor {
       if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED &&
           status.error_message() == "Server Threadpool Exhausted") {
         methods->ModifySendStatus({grpc::StatusCode::UNAVAILABLE,
-                                   "as many calls are running as this server has threads for; "
-                                   "try again"});
+                                   "every thread of the server is busy with a call; try again"});
+      } else if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED &&
+                 status.error_message().empty()) {
+        methods->ModifySendStatus(
+            {grpc::StatusCode::UNIMPLEMENTED, "this driver does not offer that call"});
       }
     }
     methods->Proceed();
   }
 };
 
-class BusyIsUnavailableFactory final : public ServerInterceptorFactoryInterface {
+class StatusMenderFactory final : public ServerInterceptorFactoryInterface {
  public:
-  Interceptor* CreateServerInterceptor(ServerRpcInfo*) override { return new BusyIsUnavailable; }
+  Interceptor* CreateServerInterceptor(ServerRpcInfo*) override { return new StatusMender; }
 };
 
 }  // namespace
@@ -83,8 +87,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   builder.SetResourceQuota(grpc::ResourceQuota("holdfast").SetMaxThreads(options.max_threads));
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.calls_per_connection);
-  // Last to see a call's status before these change it is not wanted: observers come after.
-  interceptors.insert(interceptors.begin(), std::make_unique<BusyIsUnavailableFactory>());
+  // Interceptors see a status in this order: observers are to see it mended.
+  interceptors.insert(interceptors.begin(), std::make_unique<StatusMenderFactory>());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) {
