@@ -1,0 +1,199 @@
+// Filesystems in images of the simulated machine.
+#include <algorithm>
+#include <cerrno>
+
+#include "base/sizes.h"
+#include "base/status_macros.h"
+#include "fmt/core.h"
+#include "tests/fakes/fake_host.h"
+
+namespace holdfast {
+namespace {
+
+// What a mount, tool or check needs: exactly one intact filesystem, of that content.
+absl::StatusOr<FakeSuperblock> Intact(const FakeInode& image, Content content, const char* call) {
+  ASSIGN_OR_RETURN(auto superblock, ProbeSuperblock(image));
+  if (!superblock || superblock->content != content) {
+    return absl::FailedPreconditionError(
+        fmt::format("{}: expected {} in the image, found {}", call, ContentName(content),
+                    superblock ? ContentName(superblock->content) : "nothing"));
+  }
+  return *superblock;
+}
+
+}  // namespace
+
+absl::Status FakeHost::Format(const UniqueFd& image, const FormatOptions& options) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(FakeHandle * handle, WritableFileOf("mkfs", image));
+  const FakeInode& inode = *handle->inode;
+  FakeDisk& disk = inode.pool->disk;
+  if (disk.HasData(inode.file)) {
+    return absl::FailedPreconditionError(
+        "mkfs: expected an image without data, found data; it was never formatted over");
+  }
+  FakeSuperblock superblock;
+  superblock.content = options.content;
+  superblock.uuid = options.uuid;
+  superblock.size_bytes = disk.Size(inode.file);
+  superblock.root.inode = RootInode(options.content);
+  superblock.root.birth_time = Now();
+  superblock.root.change_time = superblock.root.birth_time;
+  superblock.root.generation = static_cast<uint32_t>(superblock.root.birth_time.seconds);
+  superblock.root.mode = 0755;
+  return WriteSuperblock(inode, superblock);
+}
+
+absl::StatusOr<std::optional<Superblock>> FakeHost::Identify(const UniqueFd& image) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(FakeHandle * handle, FileOf("identify", image));
+  ASSIGN_OR_RETURN(auto found, ProbeSuperblock(*handle->inode));
+  if (!found) return std::nullopt;
+  const bool needs_recovery = found->content == Content::kXfs || found->dirty;
+  return Superblock{found->content, found->uuid, found->size_bytes, needs_recovery, found->errors};
+}
+
+absl::Status FakeHost::SetFilesystemUuid(const UniqueFd& image, Content content,
+                                         const std::string& uuid) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(FakeHandle * handle, WritableFileOf("set uuid", image));
+  ASSIGN_OR_RETURN(FakeSuperblock superblock, Intact(*handle->inode, content, "set uuid"));
+  if (superblock.dirty) {
+    return absl::FailedPreconditionError(
+        "set uuid: expected an unmounted filesystem with its log replayed, found it dirty");
+  }
+  superblock.uuid = uuid;
+  return WriteSuperblock(*handle->inode, superblock);
+}
+
+absl::Status FakeHost::CheckFilesystem(const UniqueFd& image, Content content) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(FakeHandle * handle, FileOf("fsck", image));
+  auto superblock = Intact(*handle->inode, content, "fsck");
+  if (!superblock.ok()) return absl::DataLossError(superblock.status().message());
+  if (superblock->damaged) return absl::DataLossError("fsck: root directory is damaged");
+  return absl::OkStatus();
+}
+
+absl::Status FakeHost::GrowUnmounted(const UniqueFd& image, Content content) {
+  const auto lock = Enter();
+  if (content != Content::kExt4) {
+    return absl::InternalError(fmt::format("{} grows only mounted", ContentName(content)));
+  }
+  ASSIGN_OR_RETURN(FakeHandle * handle, WritableFileOf("resize2fs", image));
+  const FakeInode& inode = *handle->inode;
+  ASSIGN_OR_RETURN(FakeSuperblock superblock, Intact(inode, content, "resize2fs"));
+  if (superblock.dirty) return absl::FailedPreconditionError("resize2fs: it was not unmounted");
+  superblock.size_bytes = inode.pool->disk.Size(inode.file) / kBlockBytes * kBlockBytes;
+  return WriteSuperblock(inode, superblock);
+}
+
+bool FakeHost::CanGrowMounted(Content content) {
+  const auto lock = Enter();
+  return content != Content::kExt4 || can_grow_ext4_mounted_;
+}
+
+absl::StatusOr<FakeHost::MountPtr> FakeHost::MountOf(const char* call, const UniqueFd& fd) {
+  ASSIGN_OR_RETURN(FakeHandle * handle, Handle(call, fd));
+  if (!handle->mount) return KernelError(call, "no mount", EINVAL);
+  return handle->mount;
+}
+
+absl::StatusOr<std::pair<std::shared_ptr<FakeSuper>, FakeSuperblock>> FakeHost::SuperOf(
+    const char* call, const UniqueFd& fd) {
+  ASSIGN_OR_RETURN(MountPtr mount, MountOf(call, fd));
+  if (!mount->super) return KernelError(call, "a device node", ENOTTY);
+  auto superblock = ReadSuperblock(*mount->super->loop->image, mount->super->content);
+  if (!superblock) return KernelError(call, "a mount", EUCLEAN);
+  return std::make_pair(mount->super, *superblock);
+}
+
+absl::Status FakeHost::GrowMounted(const UniqueFd& root, Content content) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(auto mounted, SuperOf("grow", root));
+  auto& [super, superblock] = mounted;
+  if (content != super->content) return KernelError("grow", ContentName(content), ENOTTY);
+  if (content == Content::kExt4 && !can_grow_ext4_mounted_) {
+    return KernelError("EXT4_IOC_RESIZE_FS", super->loop->image ? "a mount" : "", EPERM);
+  }
+  if (super->read_only) return KernelError("grow", "a read-only mount", EROFS);
+  superblock.size_bytes = std::max(superblock.size_bytes, super->loop->size_bytes);
+  return WriteSuperblock(*super->loop->image, superblock);
+}
+
+absl::Status FakeHost::Freeze(const UniqueFd& root) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(auto mounted, SuperOf("FIFREEZE", root));
+  auto& [super, superblock] = mounted;
+  if (super->frozen) return KernelError("FIFREEZE", "a frozen filesystem", EBUSY);
+  // ext4 and btrfs are clean on disk while frozen; XFS keeps a record in its log.
+  if (superblock.content != Content::kXfs && !super->read_only) {
+    superblock.dirty = false;
+    RETURN_IF_ERROR(WriteSuperblock(*super->loop->image, superblock));
+  }
+  super->frozen = true;
+  frozen_.push_back(super);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> FakeHost::Thaw(const UniqueFd& root) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(auto mounted, SuperOf("FITHAW", root));
+  auto& [super, superblock] = mounted;
+  if (!super->frozen) return false;
+  super->frozen = false;
+  std::erase(frozen_, super);
+  if (!super->read_only) {
+    superblock.dirty = superblock.content != Content::kBtrfs;
+    RETURN_IF_ERROR(WriteSuperblock(*super->loop->image, superblock));
+  }
+  return true;
+}
+
+absl::StatusOr<RootAttributes> FakeHost::ReadRoot(const UniqueFd& root) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(auto mounted, SuperOf("statx", root));
+  return mounted.second.root;
+}
+
+absl::Status FakeHost::SetRoot(const UniqueFd& root, std::optional<uint32_t> mode,
+                               std::optional<Owner> owner) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(MountPtr mount, MountOf("fchmod", root));
+  ASSIGN_OR_RETURN(auto mounted, SuperOf("fchmod", root));
+  auto& [super, superblock] = mounted;
+  if (super->frozen) return absl::InternalError("fchmod: would hang, the filesystem is frozen");
+  if (super->read_only || mount->read_only) return KernelError("fchmod", "the root", EROFS);
+  if (!mode && !owner) return absl::OkStatus();
+  if (mode) superblock.root.mode = *mode;
+  if (owner) {
+    superblock.root.owner = owner->uid;
+    superblock.root.group = owner->gid;
+  }
+  superblock.root.change_time = Now();
+  return WriteSuperblock(*super->loop->image, superblock);
+}
+
+absl::StatusOr<Usage> FakeHost::ReadUsage(const UniqueFd& root) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(auto mounted, SuperOf("fstatfs", root));
+  const auto& [super, superblock] = mounted;
+  Usage usage;
+  usage.total_bytes = superblock.size_bytes;
+  for (const Extent& extent : super->loop->image->pool->disk.Extents(super->loop->image->file)) {
+    if (!extent.unwritten) usage.used_bytes += extent.length;
+  }
+  usage.available_bytes = SaturatingSubtract(usage.total_bytes, usage.used_bytes);
+  if (superblock.content == Content::kBtrfs) return usage;
+  usage.total_inodes = superblock.size_bytes / (16 * kKiB);
+  usage.used_inodes = 11;
+  usage.available_inodes = usage.total_inodes - usage.used_inodes;
+  return usage;
+}
+
+absl::Status FakeHost::SyncMounted(const UniqueFd& root) {
+  const auto lock = Enter();
+  return SuperOf("syncfs", root).status();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,139 @@
+// Loop devices of the simulated machine.
+#include <algorithm>
+#include <cerrno>
+
+#include "base/sizes.h"
+#include "base/status_macros.h"
+#include "fmt/core.h"
+#include "tests/fakes/fake_host.h"
+
+namespace holdfast {
+namespace {
+
+constexpr uint64_t kLoopDevices = 7ull << 8;  // makedev(7, number)
+
+}  // namespace
+
+std::vector<FakeHost::LoopPtr> FakeHost::LiveLoops() {
+  std::vector<LoopPtr> loops;
+  for (auto it = loops_.begin(); it != loops_.end();) {
+    if (LoopPtr loop = it->second.lock()) {
+      loops.push_back(std::move(loop));
+      ++it;
+    } else {
+      it = loops_.erase(it);  // autoclear fired
+    }
+  }
+  return loops;
+}
+
+FakeHost::LoopPtr FakeHost::LoopNumber(int number) {
+  const auto entry = loops_.find(number);
+  return entry == loops_.end() ? nullptr : entry->second.lock();
+}
+
+FakeHost::LoopPtr FakeHost::FindLoop(const Loop& loop) {
+  LoopPtr found = LoopNumber(loop.number);
+  if (!found || found->image->number != loop.backing_inode ||
+      found->image->pool->device != loop.backing_device) {
+    return nullptr;
+  }
+  return found;
+}
+
+Loop FakeHost::Facts(const FakeLoop& loop) {
+  return Loop{.number = loop.number,
+              .path = fmt::format("/dev/loop{}", loop.number),
+              .device = kLoopDevices + static_cast<uint64_t>(loop.number),
+              .backing_device = loop.image->pool->device,
+              .backing_inode = loop.image->number,
+              .size_bytes = loop.size_bytes,
+              .read_only = loop.read_only,
+              .direct_io = true,
+              .autoclear = loop.autoclear};
+}
+
+absl::StatusOr<FakeHost::LoopPtr> FakeHost::AttachLocked(const InodePtr& image, bool read_only,
+                                                         bool discard) {
+  LiveLoops();  // forgets the numbers that are free again
+  int number = 0;
+  while (loops_.count(number) > 0) ++number;
+  auto loop = std::make_shared<FakeLoop>();
+  loop->number = number;
+  loop->image = image;
+  loop->size_bytes = image->pool->disk.Size(image->file) / kBlockBytes * kBlockBytes;
+  loop->read_only = read_only;
+  loop->discard = discard;
+  loops_[number] = loop;
+  return loop;
+}
+
+absl::StatusOr<AttachedLoop> FakeHost::Attach(const UniqueFd& image, const LoopOptions& options) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(FakeHandle * handle, FileOf("LOOP_CONFIGURE", image));
+  const bool read_only = options.access == Access::kReadOnly;
+  if (!read_only && handle->access == Access::kReadOnly) {
+    return KernelError("LOOP_CONFIGURE", "a read-only file", EBADF);
+  }
+  ASSIGN_OR_RETURN(LoopPtr loop, AttachLocked(handle->inode, read_only, options.discard));
+  ASSIGN_OR_RETURN(UniqueFd fd, HandOut({.loop = loop}));
+  return AttachedLoop{Facts(*loop), std::move(fd)};
+}
+
+absl::Status FakeHost::PinLoop(const Loop& loop) {
+  const auto lock = Enter();
+  const LoopPtr found = FindLoop(loop);
+  if (!found) return KernelError("LOOP_SET_STATUS64", loop.path, ENXIO);
+  found->autoclear = false;
+  pinned_.insert(found);
+  return absl::OkStatus();
+}
+
+bool FakeHost::IsHeld(const LoopPtr& loop) {
+  return !loop->super.expired() || !loop->foreign_openers.empty() ||
+         std::any_of(handles_.begin(), handles_.end(),
+                     [&](const auto& entry) { return entry.second.loop == loop; });
+}
+
+absl::Status FakeHost::Detach(const Loop& loop) {
+  const auto lock = Enter();
+  LoopPtr found = FindLoop(loop);
+  if (!found) return absl::OkStatus();
+  if (IsHeld(found)) {
+    const std::string who = !found->foreign_openers.empty() ? found->foreign_openers.front()
+                            : !found->super.expired()       ? "a mounted filesystem"
+                                                            : "this process";
+    return absl::FailedPreconditionError(
+        fmt::format("detach {}: it is held by {}; end that and try again", loop.path, who));
+  }
+  pinned_.erase(found);
+  loops_.erase(loop.number);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Loop>> FakeHost::Attachments(const FileFacts& image) {
+  const auto lock = Enter();
+  std::vector<Loop> attachments;
+  for (const LoopPtr& loop : LiveLoops()) {
+    if (loop->image->number == image.inode && loop->image->pool->device == image.device) {
+      attachments.push_back(Facts(*loop));
+    }
+  }
+  return attachments;
+}
+
+absl::Status FakeHost::UpdateLoopSize(const Loop& loop) {
+  const auto lock = Enter();
+  const LoopPtr found = FindLoop(loop);
+  if (!found) return KernelError("LOOP_SET_CAPACITY", loop.path, ENXIO);
+  found->size_bytes = found->image->pool->disk.Size(found->image->file) / kBlockBytes * kBlockBytes;
+  return absl::OkStatus();
+}
+
+absl::Status FakeHost::SyncLoop(const Loop& loop) {
+  const auto lock = Enter();
+  if (!FindLoop(loop)) return KernelError("fsync", loop.path, ENXIO);
+  return absl::OkStatus();
+}
+
+}  // namespace holdfast
