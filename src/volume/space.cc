@@ -24,6 +24,12 @@ uint64_t ConstantBytes(PoolFilesystem filesystem, uint64_t size_bytes) {
   return std::clamp(size_bytes / 100 * 15, 128 * kMiB, 3 * kGiB);
 }
 
+// The part of the floor that must be there as metadata; only btrfs tells the two apart.
+uint64_t MetadataFloorBytes(const PoolSpace& space) {
+  return SaturatingSubtract(space.floor_bytes,
+                            ConstantBytes(PoolFilesystem::kBtrfs, space.size_bytes));
+}
+
 }  // namespace
 
 uint64_t OwedBytes(const ImageUsage& usage, uint32_t reserve_percent) {
@@ -45,7 +51,7 @@ uint64_t FloorBytes(PoolFilesystem filesystem, uint64_t size_bytes, uint64_t pro
 }
 
 uint64_t CloneMetadataBytes(PoolFilesystem filesystem, uint64_t extents) {
-  return extents * (filesystem == PoolFilesystem::kXfs ? 36 : 512);
+  return extents * (filesystem == PoolFilesystem::kXfs ? 36 : 432);
 }
 
 uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem) {
@@ -53,9 +59,9 @@ uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem) {
   const uint64_t room = SaturatingSubtract(space.free_bytes, space.owed_bytes + space.floor_bytes);
   // V + V / divisor + 1 <= room; the 1 is what FloorBytes may round up by.
   const uint64_t steps = SaturatingSubtract(room, 1) / (divisor + 1);
-  // V / divisor + 1 <= what metadata can still get.
+  // V / divisor + 1 <= what metadata can still get beyond what is kept for it now.
   const uint64_t metadata_room =
-      SaturatingSubtract(space.free_bytes, space.data_only_bytes + space.floor_bytes);
+      SaturatingSubtract(space.metadata_free_bytes, MetadataFloorBytes(space));
   const uint64_t largest = std::min(steps, SaturatingSubtract(metadata_room, 1)) * divisor;
   return largest / kBlockBytes * kBlockBytes;
 }
@@ -70,13 +76,15 @@ absl::Status CheckFits(const PoolSpace& space, uint64_t more_bytes, const std::s
         FormatBytes(space.floor_bytes), FormatBytes(space.free_bytes),
         FormatBytes(space.trash_bytes)));
   }
-  if (SaturatingSubtract(space.free_bytes, space.data_only_bytes) < space.floor_bytes) {
-    return absl::ResourceExhaustedError(fmt::format(
-        "pool {}: expected a floor of {} that btrfs metadata can use, found {} unallocated ({} "
-        "free, {} owed); run 'btrfs balance start -dusage=80' on the pool",
-        pool_name, FormatBytes(space.floor_bytes),
-        FormatBytes(SaturatingSubtract(space.free_bytes, space.data_only_bytes)),
-        FormatBytes(space.free_bytes), FormatBytes(space.owed_bytes)));
+  const uint64_t metadata_floor = MetadataFloorBytes(space);
+  if (space.metadata_free_bytes < metadata_floor) {
+    return absl::ResourceExhaustedError(
+        fmt::format("pool {}: expected {} for btrfs metadata, found {} (of {} free, {} owed, a "
+                    "floor of {}, the "
+                    "rest is in chunks for data); run 'btrfs balance start -dusage=80' on the pool",
+                    pool_name, FormatBytes(metadata_floor), FormatBytes(space.metadata_free_bytes),
+                    FormatBytes(space.free_bytes), FormatBytes(space.owed_bytes),
+                    FormatBytes(space.floor_bytes)));
   }
   return absl::OkStatus();
 }

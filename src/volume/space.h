@@ -1,8 +1,8 @@
 // The arithmetic by which a pool never promises what it does not have.
 //
-// Invariant: free >= owed + floor, and free - data_only >= floor. owed is what workloads may still
-// make the pool allocate: holes of their images and blocks shared with another file (an overwrite
-// needs a new block).
+// Invariant: free >= owed + floor, and metadata_free >= the floor's share for metadata. owed is
+// what workloads may still make the pool allocate: holes of their images and blocks shared with
+// another file (an overwrite needs a new block).
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct PoolSpace {
   uint64_t free_bytes = 0;  // what the pool's filesystem can still allocate for data
   uint64_t owed_bytes = 0;
   uint64_t floor_bytes = 0;  // kept back for the pool filesystem's own metadata and the catalog
-  // Part of free that only file data can use (btrfs: what is free inside data chunks; XFS: none).
-  uint64_t data_only_bytes = 0;
+  // What metadata can still get (os/files.h, FolderFilesystem); on XFS no limit of its own.
+  uint64_t metadata_free_bytes = UINT64_MAX;
   uint64_t trash_bytes = 0;  // part of "used"; purged when a create would otherwise not fit
 };
 

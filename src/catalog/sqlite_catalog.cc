@@ -1,0 +1,213 @@
+#include "catalog/sqlite_catalog.h"
+
+#include <cstdint>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/status_macros.h"
+#include "catalog/details.h"
+#include "catalog/rows.h"
+#include "catalog/schema.h"
+
+namespace holdfast {
+namespace {
+
+constexpr char kFifteenValues[] = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+// SQLite's "no limit" is a negative one.
+int64_t SqlLimit(uint64_t limit) {
+  return limit == 0 || limit > INT64_MAX ? -1 : static_cast<int64_t>(limit);
+}
+
+template <typename Row>
+std::optional<Row> FirstOf(std::vector<Row> rows) {
+  if (rows.empty()) return std::nullopt;
+  return std::move(rows.front());
+}
+
+absl::Status GoneUnless(int64_t rows, const char* kind, const std::string& id) {
+  if (rows > 0) return absl::OkStatus();
+  return absl::NotFoundError(fmt::format("catalog: {} {} is gone", kind, id));
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> SqliteCatalog::Change(const std::string& sql, const Binder& bind) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  int64_t rows = 0;
+  const absl::Status written = database_->Write([&]() -> absl::Status {
+    ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
+    bind(statement);
+    RETURN_IF_ERROR(statement.Run());
+    rows = database_->Changes();
+    return absl::OkStatus();
+  });
+  if (!written.ok()) return written;
+  return rows;
+}
+
+template <typename Row>
+absl::StatusOr<std::vector<Row>> SqliteCatalog::Select(
+    const std::string& sql, const Binder& bind, absl::StatusOr<Row> (*read)(const Statement&)) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
+  if (bind) bind(statement);
+  std::vector<Row> rows;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool found, statement.Step());
+    if (!found) return rows;
+    ASSIGN_OR_RETURN(Row row, read(statement));
+    rows.push_back(std::move(row));
+  }
+}
+
+absl::StatusOr<std::optional<Volume>> SqliteCatalog::FindVolume(std::string_view id) {
+  static const std::string kSql =
+      fmt::format("SELECT {} FROM volumes WHERE id = ?", kVolumeColumns);
+  ASSIGN_OR_RETURN(auto rows, Select(
+                                  kSql, [&](Statement& s) { s.Bind(1, id); }, &ReadVolume));
+  return FirstOf(std::move(rows));
+}
+
+absl::Status SqliteCatalog::InsertVolume(const Volume& volume) {
+  static const std::string kSql =
+      fmt::format("INSERT INTO volumes ({}) VALUES {}", kVolumeColumns, kFifteenValues);
+  const std::string details = VolumeDetails(volume);
+  return Change(kSql, [&](Statement& s) { BindVolume(s, volume, details); }).status();
+}
+
+absl::Status SqliteCatalog::UpdateVolume(const Volume& volume) {
+  static const std::string kSql =
+      fmt::format("UPDATE volumes SET ({}) = {} WHERE id = ?1 AND incarnation = ?3", kVolumeColumns,
+                  kFifteenValues);
+  const std::string details = VolumeDetails(volume);
+  ASSIGN_OR_RETURN(const int64_t rows,
+                   Change(kSql, [&](Statement& s) { BindVolume(s, volume, details); }));
+  return GoneUnless(rows, "volume", volume.id);
+}
+
+absl::Status SqliteCatalog::RemoveVolume(std::string_view id) {
+  return Change("DELETE FROM volumes WHERE id = ?", [&](Statement& s) { s.Bind(1, id); }).status();
+}
+
+absl::StatusOr<std::vector<Volume>> SqliteCatalog::ListVolumes(std::string_view after,
+                                                               uint64_t limit) {
+  static const std::string kSql =
+      fmt::format("SELECT {} FROM volumes WHERE state = 'ready' AND id > ? ORDER BY id LIMIT ?",
+                  kVolumeColumns);
+  return Select(
+      kSql, [&](Statement& s) { s.Bind(1, after).BindInt(2, SqlLimit(limit)); }, &ReadVolume);
+}
+
+absl::StatusOr<std::vector<Volume>> SqliteCatalog::AllVolumes() {
+  static const std::string kSql = fmt::format("SELECT {} FROM volumes ORDER BY id", kVolumeColumns);
+  return Select(kSql, nullptr, &ReadVolume);
+}
+
+absl::StatusOr<std::optional<Snapshot>> SqliteCatalog::FindSnapshot(std::string_view id) {
+  static const std::string kSql =
+      fmt::format("SELECT {} FROM snapshots WHERE id = ?", kSnapshotColumns);
+  ASSIGN_OR_RETURN(auto rows, Select(
+                                  kSql, [&](Statement& s) { s.Bind(1, id); }, &ReadSnapshot));
+  return FirstOf(std::move(rows));
+}
+
+absl::Status SqliteCatalog::InsertSnapshot(const Snapshot& snapshot) {
+  static const std::string kSql =
+      fmt::format("INSERT INTO snapshots ({}) VALUES {}", kSnapshotColumns, kFifteenValues);
+  const std::string details = SnapshotDetails(snapshot);
+  return Change(kSql, [&](Statement& s) { BindSnapshot(s, snapshot, details); }).status();
+}
+
+absl::Status SqliteCatalog::UpdateSnapshot(const Snapshot& snapshot) {
+  static const std::string kSql =
+      fmt::format("UPDATE snapshots SET ({}) = {} WHERE id = ?1 AND incarnation = ?3",
+                  kSnapshotColumns, kFifteenValues);
+  const std::string details = SnapshotDetails(snapshot);
+  ASSIGN_OR_RETURN(const int64_t rows,
+                   Change(kSql, [&](Statement& s) { BindSnapshot(s, snapshot, details); }));
+  return GoneUnless(rows, "snapshot", snapshot.id);
+}
+
+absl::Status SqliteCatalog::RemoveSnapshot(std::string_view id) {
+  return Change("DELETE FROM snapshots WHERE id = ?", [&](Statement& s) { s.Bind(1, id); })
+      .status();
+}
+
+absl::StatusOr<std::vector<Snapshot>> SqliteCatalog::ListSnapshots(const SnapshotFilter& filter,
+                                                                   std::string_view after,
+                                                                   uint64_t limit) {
+  const std::string sql = fmt::format(
+      "SELECT {} FROM snapshots WHERE state = 'ready' AND id > ?1{}{} ORDER BY id LIMIT ?2",
+      kSnapshotColumns, filter.id.has_value() ? " AND id = ?3" : "",
+      filter.volume_id.has_value() ? " AND volume_id = ?4" : "");
+  return Select(
+      sql,
+      [&](Statement& s) {
+        s.Bind(1, after).BindInt(2, SqlLimit(limit));
+        if (filter.id.has_value()) s.Bind(3, *filter.id);
+        if (filter.volume_id.has_value()) s.Bind(4, *filter.volume_id);
+      },
+      &ReadSnapshot);
+}
+
+absl::StatusOr<std::vector<Snapshot>> SqliteCatalog::AllSnapshots() {
+  static const std::string kSql =
+      fmt::format("SELECT {} FROM snapshots ORDER BY id", kSnapshotColumns);
+  return Select(kSql, nullptr, &ReadSnapshot);
+}
+
+absl::Status SqliteCatalog::MoveToTrash(const TrashEntry& entry) {
+  static const std::string kInsert =
+      fmt::format("INSERT OR REPLACE INTO trash ({}) VALUES (?, ?, ?, ?, ?, ?)", kTrashColumns);
+  const char* remove = entry.kind == ObjectKind::kVolume
+                           ? "DELETE FROM volumes WHERE id = ? AND incarnation = ?"
+                           : "DELETE FROM snapshots WHERE id = ? AND incarnation = ?";
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return database_->Write([&]() -> absl::Status {
+    ASSIGN_OR_RETURN(Statement remove_row, database_->Prepare(remove));
+    RETURN_IF_ERROR(remove_row.Bind(1, entry.id).Bind(2, entry.incarnation).Run());
+    ASSIGN_OR_RETURN(Statement insert, database_->Prepare(kInsert));
+    BindTrash(insert, entry);
+    return insert.Run();
+  });
+}
+
+absl::StatusOr<std::vector<TrashEntry>> SqliteCatalog::ListTrash() {
+  static const std::string kSql =
+      fmt::format("SELECT {} FROM trash ORDER BY deleted_unix_nanos, incarnation", kTrashColumns);
+  return Select(kSql, nullptr, &ReadTrash);
+}
+
+absl::Status SqliteCatalog::RemoveTrash(std::string_view incarnation) {
+  return Change("DELETE FROM trash WHERE incarnation = ?",
+                [&](Statement& s) { s.Bind(1, incarnation); })
+      .status();
+}
+
+absl::Status SqliteCatalog::Checkpoint() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return database_->Checkpoint();
+}
+
+absl::StatusOr<std::unique_ptr<Catalog>> CreateCatalog(const std::string& path,
+                                                       const PoolIdentity& identity,
+                                                       CatalogFaultHook hook) {
+  ASSIGN_OR_RETURN(auto database, Database::Open(path, Database::Mode::kCreate, std::move(hook)));
+  RETURN_IF_ERROR(MakeSchema(*database, identity));
+  return std::make_unique<SqliteCatalog>(std::move(database), identity);
+}
+
+absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const std::string& path,
+                                                     Catalog::Access access,
+                                                     CatalogFaultHook hook) {
+  const auto mode =
+      access == Catalog::Access::kReadOnly ? Database::Mode::kReadOnly : Database::Mode::kReadWrite;
+  ASSIGN_OR_RETURN(auto database, Database::Open(path, mode, std::move(hook)));
+  RETURN_IF_ERROR(CheckSchema(*database, access));
+  ASSIGN_OR_RETURN(PoolIdentity identity, ReadIdentity(*database));
+  return std::make_unique<SqliteCatalog>(std::move(database), std::move(identity));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,59 @@
+// The catalog in SQLite.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "catalog/catalog.h"
+#include "catalog/database.h"
+
+namespace holdfast {
+
+// One connection behind one mutex: a call holds it for its whole transaction.
+class SqliteCatalog final : public Catalog {
+ public:
+  SqliteCatalog(std::unique_ptr<Database> database, PoolIdentity identity)
+      : database_(std::move(database)), identity_(std::move(identity)) {}
+
+  const PoolIdentity& identity() const override { return identity_; }
+
+  absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) override;
+  absl::Status InsertVolume(const Volume& volume) override;
+  absl::Status UpdateVolume(const Volume& volume) override;
+  absl::Status RemoveVolume(std::string_view id) override;
+  absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after, uint64_t limit) override;
+  absl::StatusOr<std::vector<Volume>> AllVolumes() override;
+
+  absl::StatusOr<std::optional<Snapshot>> FindSnapshot(std::string_view id) override;
+  absl::Status InsertSnapshot(const Snapshot& snapshot) override;
+  absl::Status UpdateSnapshot(const Snapshot& snapshot) override;
+  absl::Status RemoveSnapshot(std::string_view id) override;
+  absl::StatusOr<std::vector<Snapshot>> ListSnapshots(const SnapshotFilter& filter,
+                                                      std::string_view after,
+                                                      uint64_t limit) override;
+  absl::StatusOr<std::vector<Snapshot>> AllSnapshots() override;
+
+  absl::Status MoveToTrash(const TrashEntry& entry) override;
+  absl::StatusOr<std::vector<TrashEntry>> ListTrash() override;
+  absl::Status RemoveTrash(std::string_view incarnation) override;
+
+  absl::Status Checkpoint() override;
+
+ private:
+  using Binder = std::function<void(Statement&)>;
+  // Each takes the mutex: one writing transaction of one statement, or one reading statement.
+  // Change says how many rows it touched.
+  absl::StatusOr<int64_t> Change(const std::string& sql, const Binder& bind);
+  template <typename Row>
+  absl::StatusOr<std::vector<Row>> Select(const std::string& sql, const Binder& bind,
+                                          absl::StatusOr<Row> (*read)(const Statement&));
+
+  std::mutex mutex_;
+  const std::unique_ptr<Database> database_;
+  const PoolIdentity identity_;
+};
+
+}  // namespace holdfast
