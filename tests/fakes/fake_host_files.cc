@@ -3,7 +3,7 @@
 #include <cerrno>
 
 #include "base/status_macros.h"
-#include "fmt/core.h"
+#include <fmt/format.h>
 #include "tests/fakes/fake_host.h"
 
 namespace holdfast {

@@ -4,7 +4,7 @@
 
 #include "base/sizes.h"
 #include "base/status_macros.h"
-#include "fmt/core.h"
+#include <fmt/format.h>
 #include "tests/fakes/fake_host.h"
 
 namespace holdfast {

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/sizes.h"
-#include "fmt/core.h"
+#include <fmt/format.h>
 
 namespace holdfast {
 

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "base/sizes.h"
-#include "fmt/core.h"
+#include <fmt/format.h>
 
 namespace holdfast {
 namespace {

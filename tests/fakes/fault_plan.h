@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "fmt/core.h"
+#include <fmt/format.h>
 
 namespace holdfast {
 
