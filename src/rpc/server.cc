@@ -6,8 +6,10 @@
 
 #include "base/status_macros.h"
 #include "fmt/format.h"
+#include "grpc/support/log.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/resource_quota.h"
+#include "spdlog/spdlog.h"
 
 namespace holdfast {
 namespace {
@@ -50,6 +52,10 @@ class StatusMenderFactory final : public ServerInterceptorFactoryInterface {
 };
 
 }  // namespace
+
+void RouteGrpcLog() {
+  gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("gRPC: {}", line->message); });
+}
 
 absl::StatusOr<std::string> SocketPath(const std::string& endpoint) {
   std::string_view path = endpoint;

@@ -57,6 +57,10 @@ class Server {
   std::thread shutdown_;
 };
 
+// gRPC's own messages go to spdlog's default logger, as debug lines: what matters in them is also
+// the status of a call. Called once, before anything of gRPC.
+void RouteGrpcLog();
+
 // The path of "unix:///absolute/path" or "unix:/absolute/path". INVALID_ARGUMENT with one line for
 // anything else, and for a path longer than a unix socket's name may be (107 bytes).
 absl::StatusOr<std::string> SocketPath(const std::string& endpoint);

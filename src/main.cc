@@ -1,0 +1,149 @@
+// holdfast: configuration, then objects from the machine upwards, then serve, then stop in order.
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/build_info.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "config.h"
+#include "controller/controller_service.h"
+#include "engine/image/image_engine.h"
+#include "fmt/format.h"
+#include "identity/identity_service.h"
+#include "node/node_service.h"
+#include "os/linux_host.h"
+#include "os/process.h"
+#include "os/unix_socket.h"
+#include "rpc/http.h"
+#include "rpc/metrics.h"
+#include "rpc/observer.h"
+#include "rpc/server.h"
+#include "serving.h"
+#include "spdlog/sinks/stdout_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace holdfast {
+namespace {
+
+constexpr int kCannotStart = 2;
+constexpr int kDidNotStop = 3;
+
+// What stands in the way of a start is one line, whatever the log's format and level.
+int Refuse(const absl::Status& status) {
+  fmt::print(stderr, "holdfast: {}\n", EscapeControls(std::string(status.message())));
+  return kCannotStart;
+}
+
+std::shared_ptr<spdlog::logger> StartLog(const Config& config) {
+  auto logger =
+      std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_level(config.log_level);
+  logger->set_formatter(MakeFormatter(config.log_format));
+  logger->flush_on(spdlog::level::trace);
+  spdlog::set_default_logger(logger);
+  RouteGrpcLog();
+  return logger;
+}
+
+absl::StatusOr<std::unique_ptr<Server>> StartServer(const Config& config, SocketClaim& claim,
+                                                    const std::vector<grpc::Service*>& services,
+                                                    spdlog::logger& logger, Metrics& metrics) {
+  ServerOptions options;
+  options.endpoint = config.endpoint;
+  options.shutdown_timeout = config.shutdown_timeout;
+  Server::Interceptors observers;
+  observers.push_back(std::make_unique<CallObserverFactory>(logger, config.log_format, metrics));
+  const PrivateCreation private_socket;
+  ASSIGN_OR_RETURN(auto server, Server::Start(options, services, std::move(observers)));
+  RETURN_IF_ERROR(claim.Protect());
+  return server;
+}
+
+// Frees the space of deleted volumes when their grace has passed.
+std::jthread StartPurging(ImageEngine& engine, std::chrono::seconds grace) {
+  const auto period =
+      std::clamp<std::chrono::seconds>(grace / 4, std::chrono::seconds(1), std::chrono::minutes(1));
+  return std::jthread([&engine, period](const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::unique_lock lock(mutex);
+    while (!wake.wait_for(lock, stop, period, [&stop] { return stop.stop_requested(); })) {
+      const absl::Status status = engine.PurgeExpiredTrash();
+      if (!status.ok()) spdlog::warn("purging the trash: {}", std::string(status.message()));
+    }
+  });
+}
+
+int ServeUntilTerminated(const Config& config) {
+  const auto logger = StartLog(config);
+  absl::StatusOr<SocketClaim> claim = SocketClaim::Take(config.socket_path);
+  if (!claim.ok()) return Refuse(claim.status());
+  auto host = LinuxHost::Create({config.kubelet_roots, config.run_folder});
+  if (!host.ok()) return Refuse(host.status());
+
+  Serving serving;
+  Metrics metrics([&serving] { return serving.Gauges(); });
+  std::unique_ptr<HttpServer> http;
+  if (config.http_listen) {
+    auto started = HttpServer::Start(*config.http_listen, metrics, [&] { return serving.Ready(); });
+    if (!started.ok()) return Refuse(started.status());
+    http = *std::move(started);
+  }
+
+  const SystemClock clock;
+  ImageEngineOptions engine_options;
+  engine_options.pool_paths = config.pool_paths;
+  engine_options.trash_grace = config.trash_grace;
+  engine_options.freeze_deadline = config.freeze_deadline;
+  const auto engine = ImageEngine::Open(**host, clock, engine_options);
+  serving.Begin(*engine);
+
+  IdentityService identity([&serving] { return serving.Probe(); });
+  ControllerService controller(*engine, {config.node_id});
+  NodeService node(*engine, **host, {config.node_id, config.max_volumes});
+  auto server = StartServer(config, *claim, {&identity, &controller, &node}, *logger, metrics);
+  if (!server.ok()) {
+    http.reset();  // a scrape asks the engine
+    return Refuse(server.status());
+  }
+  std::jthread purging = StartPurging(*engine, config.trash_grace);
+  spdlog::info("holdfast {} serves {} as node {}", kDriverVersion, config.endpoint, config.node_id);
+
+  spdlog::info("{}: no new calls, {} ms for those in flight", WaitForTermination(),
+               config.shutdown_timeout.count());
+  serving.End();
+  if (const absl::Status stopped = (*server)->Stop(); !stopped.ok()) {
+    // What it left half-done stands in the catalog; the next start finishes or undoes it.
+    spdlog::error("{}; leaving without it", std::string(stopped.message()));
+    std::_Exit(kDidNotStop);
+  }
+  purging = {};
+  http.reset();
+  const absl::Status closed = engine->Close();
+  if (!closed.ok()) spdlog::warn("closing the pools: {}", std::string(closed.message()));
+  spdlog::info("stopped");
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace holdfast
+
+int main(int argc, char** argv) {
+  holdfast::BlockTerminationSignals();
+  const holdfast::CommandLine line = holdfast::ParseCommandLine(
+      {argv + 1, argv + argc}, holdfast::Environment(), holdfast::HostName());
+  if (!line.config) {
+    fmt::print(line.exit_code == 0 ? stdout : stderr, "{}\n", line.text);
+    return line.exit_code;
+  }
+  return holdfast::ServeUntilTerminated(*line.config);
+}
