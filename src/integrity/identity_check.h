@@ -1,0 +1,16 @@
+// Whether an image holds the filesystem that the catalog remembers.
+#pragma once
+
+#include <optional>
+
+#include "absl/status/status.h"
+#include "os/filesystems.h"
+#include "volume/volume.h"
+
+namespace holdfast {
+
+// DATA_LOSS, naming type and UUID expected and found, unless both are exactly as recorded. Never a
+// reason to format.
+absl::Status CheckIdentity(const Volume& volume, const std::optional<Superblock>& found);
+
+}  // namespace holdfast

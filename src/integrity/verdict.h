@@ -1,0 +1,42 @@
+// Judging a root directory against its record (docs/architecture.md, "Verified mounts"). Pure.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "volume/root_attributes.h"
+#include "volume/volume.h"
+
+namespace holdfast {
+
+struct RootJudgement {
+  enum class Kind {
+    kUnchanged,
+    kNewBaseline,  // changed while it was mounted before a crash: lawful, told once
+    kRefused,
+  };
+  Kind kind = Kind::kUnchanged;
+  std::string sentence;  // what changed; for kRefused the whole refusal
+};
+
+// Compares what a detached mount shows with what the record says, before anybody sees the mount.
+RootJudgement JudgeRoot(const Volume& volume, const RootAttributes& found);
+
+// What one publish did to the root: FAILED_PRECONDITION unless it is the same directory, with the
+// same mode, owner and ACLs unless its ctime moved (then a workload or kubelet changed it lawfully
+// meanwhile).
+absl::Status JudgePublish(const Volume& volume, const RootAttributes& before,
+                          const RootAttributes& after);
+
+// An administrator accepts what was found: it becomes the record, the verdict goes.
+// FAILED_PRECONDITION when nothing was refused, or when what was found could not be read.
+absl::Status AcknowledgeVerdict(StageRecord& record);
+
+// The fields that differ (ctime aside), as two lists: "mode 0700, owner 26:26" each.
+struct RootDifference {
+  std::string expected;
+  std::string found;
+};
+RootDifference DescribeDifference(const RootAttributes& expected, const RootAttributes& found);
+
+}  // namespace holdfast

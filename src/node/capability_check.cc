@@ -1,0 +1,48 @@
+#include "node/capability_check.h"
+
+#include <fmt/format.h>
+
+#include "base/build_info.h"
+#include "base/refusal.h"
+#include "base/status_macros.h"
+#include "volume/mount_policy.h"
+
+namespace holdfast {
+
+absl::StatusOr<MountFlags> ParseAllowedFlags(const Capability& capability) {
+  ASSIGN_OR_RETURN(MountFlags flags, ParseMountFlags(capability.mount_flags));
+  for (const MountFlags::Option& option : flags.filesystem_options) {
+    const auto reason = RefusedMountOption(option.name, option.value);
+    if (!reason) continue;
+    return absl::InvalidArgumentError(
+        fmt::format("mount flag {}: expected one that keeps the volume verified, found {}; remove "
+                    "it from the StorageClass or the volume",
+                    option.name, *reason));
+  }
+  flags.read_only = flags.read_only || IsReadOnly(capability.mode);
+  return flags;
+}
+
+absl::Status CheckContent(const Volume& volume, const Capability& capability) {
+  const bool fits = capability.content ? *capability.content == volume.content
+                                       : volume.content != Content::kBlock;
+  if (fits) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      Refusal{"volume_capability for " + volume.id, ContentName(volume.content),
+              capability.content ? ContentName(*capability.content) : "a filesystem",
+              "use the volume as it was created"}
+          .Sentence());
+}
+
+absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume,
+                                         const StageTerms& terms) {
+  StageRecord record = volume.stage;
+  ASSIGN_OR_RETURN(record.boot_id, host.BootId());
+  record.last_end = LastEnd::kStaged;
+  record.driver_version = kDriverVersion;
+  record.terms = terms;
+  record.published = false;
+  return record;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,21 @@
+// What a request may ask of a volume that exists.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "os/host.h"
+#include "rpc/parse.h"
+#include "volume/volume.h"
+
+namespace holdfast {
+
+// The capability's mount flags by libmount, read-only where the access mode says so.
+// INVALID_ARGUMENT, with the reason, for one that would defeat the promise.
+absl::StatusOr<MountFlags> ParseAllowedFlags(const Capability& capability);
+
+// INVALID_ARGUMENT unless the volume has the content that the capability wants.
+absl::Status CheckContent(const Volume& volume, const Capability& capability);
+
+// The record of a volume that is being staged now on these terms.
+absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume, const StageTerms& terms);
+
+}  // namespace holdfast

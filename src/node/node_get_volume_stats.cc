@@ -1,0 +1,51 @@
+#include "base/refusal.h"
+#include "base/status_macros.h"
+#include "node/node_service.h"
+#include "rpc/parse.h"
+
+namespace holdfast {
+namespace {
+
+void AddUsage(csi::v1::NodeGetVolumeStatsResponse& response, csi::v1::VolumeUsage::Unit unit,
+              uint64_t total, uint64_t used, uint64_t available) {
+  csi::v1::VolumeUsage* usage = response.add_usage();
+  usage->set_unit(unit);
+  usage->set_total(static_cast<int64_t>(total));
+  usage->set_used(static_cast<int64_t>(used));
+  usage->set_available(static_cast<int64_t>(available));
+}
+
+}  // namespace
+
+absl::Status NodeService::Handle(const csi::v1::NodeGetVolumeStatsRequest& request,
+                                 csi::v1::NodeGetVolumeStatsResponse& response) {
+  ASSIGN_OR_RETURN(const std::string volume_id, RequireId("volume_id", request.volume_id()));
+  if (request.volume_path().empty()) {
+    return absl::InvalidArgumentError("volume_path: expected a path, found none");
+  }
+  // No lock: nothing is changed, and kubelet asks often.
+  ASSIGN_OR_RETURN(const LocalVolume local, engine_.FindLocal(volume_id));
+  ASSIGN_OR_RETURN(const Presence presence, Ask(local));
+  if (presence.MountAt(request.volume_path()) == nullptr) {
+    return absl::NotFoundError(Refusal{"volume_path " + Quoted(request.volume_path()),
+                                       "a path where volume " + volume_id + " is mounted",
+                                       "no mount of it", "stage or publish it there first"}
+                                   .Sentence());
+  }
+  if (local.volume.content == Content::kBlock) {
+    response.add_usage()->set_unit(csi::v1::VolumeUsage::BYTES);
+    response.mutable_usage(0)->set_total(static_cast<int64_t>(presence.loop->size_bytes));
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const UniqueFd root, host_.OpenMount(request.volume_path()));
+  ASSIGN_OR_RETURN(const Usage usage, host_.ReadUsage(root));
+  AddUsage(response, csi::v1::VolumeUsage::BYTES, usage.total_bytes, usage.used_bytes,
+           usage.available_bytes);
+  // btrfs has no inode table to count.
+  if (usage.total_inodes == 0) return absl::OkStatus();
+  AddUsage(response, csi::v1::VolumeUsage::INODES, usage.total_inodes, usage.used_inodes,
+           usage.available_inodes);
+  return absl::OkStatus();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,151 @@
+#include "base/refusal.h"
+#include "base/status_macros.h"
+#include "integrity/verdict.h"
+#include "node/capability_check.h"
+#include "node/node_service.h"
+#include "rpc/parse.h"
+
+namespace holdfast {
+
+struct NodeService::Publish {
+  std::string volume_id;
+  std::string staging;
+  std::string target;
+  Capability capability;
+  MountFlags flags;
+};
+
+absl::Status NodeService::Handle(const csi::v1::NodePublishVolumeRequest& request,
+                                 csi::v1::NodePublishVolumeResponse&) {
+  // Parse.
+  Publish publish;
+  ASSIGN_OR_RETURN(publish.volume_id, RequireId("volume_id", request.volume_id()));
+  ASSIGN_OR_RETURN(publish.target, RequirePath("target_path", request.target_path()));
+  ASSIGN_OR_RETURN(publish.capability,
+                   ParseCapability("volume_capability", request.volume_capability()));
+  ASSIGN_OR_RETURN(publish.flags, ParseAllowedFlags(publish.capability));
+  publish.flags.read_only = publish.flags.read_only || request.readonly();
+  ASSIGN_OR_RETURN(publish.staging,
+                   RequirePath("staging_target_path", request.staging_target_path(),
+                               absl::StatusCode::kFailedPrecondition));
+  // Lock.
+  ASSIGN_OR_RETURN(const auto guard, Lock(publish.volume_id));
+  // Ask the catalog and the kernel what is already so.
+  ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(publish.volume_id));
+  RETURN_IF_ERROR(CheckContent(local.volume, publish.capability));
+  RETURN_IF_ERROR(host_.CheckTarget(publish.target));
+  ASSIGN_OR_RETURN(const Presence presence, Ask(local));
+  RETURN_IF_ERROR(CheckStaged(local, publish, presence));
+  ASSIGN_OR_RETURN(const bool published, AlreadyPublished(local, publish, presence));
+  if (published) return absl::OkStatus();
+  // Intend, do and commit.
+  return publish.capability.block() ? PublishBlock(local, publish, *presence.loop)
+                                    : PublishFilesystem(local, publish);
+}
+
+// Without this, a publish after a reboot would bind the empty folder of the host, and the
+// workload's data would go to the host's disk.
+absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& publish,
+                                      const Presence& presence) {
+  const std::string check = "publish of volume " + local.volume.id;
+  const StageRecord& record = local.volume.stage;
+  ASSIGN_OR_RETURN(const std::string boot_id, host_.BootId());
+  const bool recorded = record.last_end == LastEnd::kStaged && record.boot_id == boot_id;
+  const MountEntry* staged = presence.MountAt(publish.staging);
+  const bool shown = presence.loop && (publish.capability.block() || staged != nullptr);
+  const bool complete = record.terms && (publish.capability.block() || record.root);
+  if (!recorded || !complete || !shown) {
+    return absl::FailedPreconditionError(
+        Refusal{check, "the volume verified and staged at " + publish.staging + " since this boot",
+                shown ? "a mount that no stage of this boot recorded" : "nothing of it there",
+                "stage it again (kubelet does when the pod is made anew)"}
+            .Sentence());
+  }
+  const bool wants_write = !publish.flags.read_only;
+  if (!record.terms->read_only && staged != nullptr && staged->filesystem_read_only) {
+    return absl::FailedPreconditionError(
+        Refusal{check, "a writable filesystem, as it was staged",
+                "one that the kernel made read-only after an error",
+                "read the kernel log, end its pods, and restore a snapshot if data is damaged"}
+            .Sentence());
+  }
+  if (record.terms->read_only && wants_write) {
+    return absl::FailedPreconditionError(Refusal{check, "a read-only publish, as it was staged",
+                                                 "a writable one",
+                                                 "ask for readOnly, or stage it writable"}
+                                             .Sentence());
+  }
+  // A read-only bind of a device node does not make the device read-only.
+  if (publish.capability.block() && !wants_write && !record.terms->read_only) {
+    return absl::FailedPreconditionError(
+        Refusal{check, "a writable publish, as it was staged", "a read-only one",
+                "use an access mode that is read-only (ReadOnlyMany)"}
+            .Sentence());
+  }
+  return absl::OkStatus();
+}
+
+// True for a repeated call. ALREADY_EXISTS when the target shows it otherwise, FAILED_PRECONDITION
+// when it is somebody else's or the access mode allows no second target.
+absl::StatusOr<bool> NodeService::AlreadyPublished(const LocalVolume& local, const Publish& publish,
+                                                   const Presence& presence) {
+  const std::string check = "target " + publish.target;
+  if (const MountEntry* mount = presence.MountAt(publish.target)) {
+    if (mount->read_only == publish.flags.read_only) return true;
+    return absl::AlreadyExistsError(Refusal{
+        check, mount->read_only ? "read-only, as it is published" : "writable, as it is published",
+        publish.flags.read_only ? "read-only" : "writable", "unpublish it first"}
+                                        .Sentence());
+  }
+  ASSIGN_OR_RETURN(const auto foreign, host_.MountedAt(publish.target));
+  if (foreign) {
+    return absl::FailedPreconditionError(Refusal{
+        check, "nothing mounted", foreign->type + " from " + foreign->source, "unmount it first"}
+                                             .Sentence());
+  }
+  const MountEntry* elsewhere = presence.MountElsewhere(publish.staging, publish.target);
+  if (elsewhere == nullptr || AllowsSeveralTargets(publish.capability.mode)) return false;
+  return absl::FailedPreconditionError(
+      Refusal{"publish of volume " + local.volume.id,
+              std::string("one target at a time with ") + AccessModeName(publish.capability.mode),
+              "one published at " + elsewhere->target, "end the pod that uses it first"}
+          .Sentence());
+}
+
+absl::Status NodeService::PublishBlock(const LocalVolume&, const Publish& publish,
+                                       const Loop& loop) {
+  ASSIGN_OR_RETURN(const UniqueFd device, host_.CloneDevice(loop));
+  RETURN_IF_ERROR(host_.EnsureTarget(publish.target, TargetKind::kFile));
+  return host_.MoveMount(device, publish.target);
+}
+
+// Judged is what this publish does: the root through the staged mount just before, and through the
+// target just after.
+absl::Status NodeService::PublishFilesystem(LocalVolume& local, const Publish& publish) {
+  ASSIGN_OR_RETURN(const UniqueFd staged, host_.OpenMount(publish.staging));
+  ASSIGN_OR_RETURN(const RootAttributes before, host_.ReadRoot(staged));
+  if (!local.volume.stage.published) {
+    // Later publishes come after kubelet's fsGroup walk and the workload's own lawful changes.
+    RETURN_IF_ERROR(JudgePublish(local.volume, *local.volume.stage.root, before));
+    local.volume.stage.published = true;
+    RETURN_IF_ERROR(Record(local));
+  }
+  ASSIGN_OR_RETURN(const UniqueFd mount, host_.CloneMount(staged, publish.flags));
+  RETURN_IF_ERROR(host_.EnsureTarget(publish.target, TargetKind::kFolder));
+  RETURN_IF_ERROR(host_.MoveMount(mount, publish.target));
+  const auto check = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(const UniqueFd shown, host_.OpenMount(publish.target));
+    ASSIGN_OR_RETURN(const RootAttributes after, host_.ReadRoot(shown));
+    RETURN_IF_ERROR(JudgePublish(local.volume, before, after));
+    ASSIGN_OR_RETURN(const auto entry, host_.MountedAt(publish.target));
+    if (entry && entry->read_only == publish.flags.read_only) return absl::OkStatus();
+    return absl::InternalError(Refusal{"target " + publish.target, "the mount as it was asked for",
+                                       entry ? "another read-only state" : "no mount", "try again"}
+                                   .Sentence());
+  };
+  const absl::Status checked = check();
+  if (!checked.ok()) host_.Unmount(publish.target).IgnoreError();  // the check's error is told
+  return checked;
+}
+
+}  // namespace holdfast

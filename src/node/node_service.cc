@@ -1,0 +1,19 @@
+#include "node/node_service.h"
+
+#include "base/status_macros.h"
+#include "volume/ids.h"
+
+namespace holdfast {
+
+absl::StatusOr<VolumeLocks::Guard> NodeService::Lock(const std::string& volume_id) {
+  const auto parsed = ParseId(volume_id);
+  if (!parsed || parsed->kind != ObjectKind::kVolume) return NoSuchVolume(volume_id);
+  return engine_.locks().TryLock(VolumeKey(parsed->name_hash));
+}
+
+absl::StatusOr<Presence> NodeService::Ask(const LocalVolume& local) {
+  ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadOnly));
+  return AskPresence(host_, local.volume, image);
+}
+
+}  // namespace holdfast

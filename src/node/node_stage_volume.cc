@@ -1,0 +1,183 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include "base/build_info.h"
+#include "base/refusal.h"
+#include "base/status_macros.h"
+#include "engine/image/private_mount.h"
+#include "integrity/identity_check.h"
+#include "integrity/verdict.h"
+#include "node/capability_check.h"
+#include "node/node_service.h"
+#include "rpc/parse.h"
+
+namespace holdfast {
+
+struct NodeService::Stage {
+  std::string volume_id;
+  std::string staging;
+  Capability capability;
+  MountFlags flags;
+  StageTerms terms;
+};
+
+namespace {
+
+bool IsThick(const Volume& volume) {
+  return volume.parameters.provisioning == Provisioning::kThick;
+}
+
+}  // namespace
+
+absl::Status NodeService::Handle(const csi::v1::NodeStageVolumeRequest& request,
+                                 csi::v1::NodeStageVolumeResponse&) {
+  // Parse.
+  Stage stage;
+  ASSIGN_OR_RETURN(stage.volume_id, RequireId("volume_id", request.volume_id()));
+  ASSIGN_OR_RETURN(stage.staging,
+                   RequirePath("staging_target_path", request.staging_target_path()));
+  ASSIGN_OR_RETURN(stage.capability,
+                   ParseCapability("volume_capability", request.volume_capability()));
+  ASSIGN_OR_RETURN(stage.flags, ParseAllowedFlags(stage.capability));
+  stage.terms = {.access_mode = AccessModeName(stage.capability.mode),
+                 .read_only = stage.flags.read_only,
+                 .mount_flags = fmt::format("{}", fmt::join(stage.capability.mount_flags, "\n"))};
+  // Lock.
+  ASSIGN_OR_RETURN(const auto guard, Lock(stage.volume_id));
+  // Ask the catalog and the kernel what is already so.
+  ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(stage.volume_id));
+  RETURN_IF_ERROR(CheckContent(local.volume, stage.capability));
+  RETURN_IF_ERROR(host_.CheckTarget(stage.staging));
+  ASSIGN_OR_RETURN(const Presence presence, Ask(local));
+  ASSIGN_OR_RETURN(const bool staged, AlreadyStaged(local, stage, presence));
+  if (staged) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckAlone(local, stage, presence));
+  if (local.volume.stage.verdict) {
+    return absl::FailedPreconditionError(local.volume.stage.verdict->sentence);
+  }
+  // Intend, do and commit.
+  ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadWrite));
+  return stage.capability.block() ? StageBlock(local, stage, image)
+                                  : StageFilesystem(local, stage, image);
+}
+
+// True for a repeated call. ALREADY_EXISTS when it is staged otherwise.
+absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const Stage& stage,
+                                                const Presence& presence) {
+  const StageRecord& record = local.volume.stage;
+  if (!presence.loop || record.last_end != LastEnd::kStaged) return false;
+  ASSIGN_OR_RETURN(const std::string boot_id, host_.BootId());
+  if (record.boot_id != boot_id) return false;
+  // A block volume is staged by its pinned loop device alone.
+  const bool ours = stage.capability.block() ? !presence.loop->autoclear
+                                             : presence.MountAt(stage.staging) != nullptr;
+  if (!ours) return false;
+  if (record.terms == stage.terms) return true;
+  return absl::AlreadyExistsError(Refusal{
+      "stage of volume " + local.volume.id,
+      fmt::format("access mode {}, read-only {}, as it is staged",
+                  record.terms ? record.terms->access_mode : "unknown", presence.loop->read_only),
+      fmt::format("access mode {}, read-only {} or other mount flags", stage.terms.access_mode,
+                  stage.terms.read_only),
+      "unstage it first"}
+                                      .Sentence());
+}
+
+// Nobody else has the image, nothing else is at the path.
+absl::Status NodeService::CheckAlone(const LocalVolume& local, const Stage& stage,
+                                     const Presence& presence) {
+  const std::string check = "image of volume " + local.volume.id;
+  if (presence.loop) {
+    const std::string where =
+        presence.mounts.empty() ? "" : " mounted at " + presence.mounts.front().target;
+    return absl::FailedPreconditionError(
+        Refusal{check, "not attached", "attached as " + presence.loop->path + where,
+                "unmount it there; if a pod still uses it, wait for its end"}
+            .Sentence());
+  }
+  ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadOnly));
+  ASSIGN_OR_RETURN(const auto writer, host_.OtherWriter(image));
+  if (writer) {
+    return absl::FailedPreconditionError(
+        Refusal{check, "open for writing nowhere", "open in " + *writer, "end that program first"}
+            .Sentence());
+  }
+  ASSIGN_OR_RETURN(const auto other, host_.MountedAt(stage.staging));
+  if (!other || stage.capability.block()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Refusal{"staging path " + stage.staging, "nothing mounted",
+              fmt::format("{} from {}", other->type, other->source), "unmount it first"}
+          .Sentence());
+}
+
+absl::Status NodeService::StageBlock(LocalVolume& local, const Stage& stage,
+                                     const UniqueFd& image) {
+  ASSIGN_OR_RETURN(StageRecord record, StagedRecord(host_, local.volume, stage.terms));
+  const Access access = stage.terms.read_only ? Access::kReadOnly : Access::kReadWrite;
+  ASSIGN_OR_RETURN(const AttachedLoop attached,
+                   host_.Attach(image, {.access = access, .discard = !IsThick(local.volume)}));
+  local.volume.stage = std::move(record);
+  RETURN_IF_ERROR(Record(local));
+  return host_.PinLoop(attached.loop);
+}
+
+absl::Status NodeService::StageFilesystem(LocalVolume& local, const Stage& stage,
+                                          const UniqueFd& image) {
+  RETURN_IF_ERROR(PrepareFilesystem(local, stage, image));
+  const Access access = stage.terms.read_only ? Access::kReadOnly : Access::kReadWrite;
+  ASSIGN_OR_RETURN(const AttachedLoop attached,
+                   host_.Attach(image, {.access = access, .discard = !IsThick(local.volume)}));
+  ASSIGN_OR_RETURN(const UniqueFd mount,
+                   host_.MountDetached(attached.loop, {.flags = stage.flags,
+                                                       .content = local.volume.content,
+                                                       .thick = IsThick(local.volume)}));
+  ASSIGN_OR_RETURN(const RootAttributes root, host_.ReadRoot(mount));
+  const RootJudgement judgement = JudgeRoot(local.volume, root);
+  if (judgement.kind == RootJudgement::Kind::kRefused) {
+    local.volume.stage.verdict = Verdict{.sentence = judgement.sentence, .found = root};
+    RETURN_IF_ERROR(Record(local));
+    return absl::FailedPreconditionError(judgement.sentence);
+  }
+  if (judgement.kind == RootJudgement::Kind::kNewBaseline) spdlog::warn("{}", judgement.sentence);
+  return ShowStaged(local, stage, mount, root);
+}
+
+// The filesystem is the recorded one, and as large as its volume.
+absl::Status NodeService::PrepareFilesystem(LocalVolume& local, const Stage& stage,
+                                            const UniqueFd& image) {
+  const auto found = host_.Identify(image);
+  RETURN_IF_ERROR(found.status());
+  RETURN_IF_ERROR(CheckIdentity(local.volume, *found));
+  if (local.volume.filesystem_bytes < local.volume.capacity_bytes) {
+    RETURN_IF_ERROR(engine_.GrowFilesystem(local, image));
+    local.volume.filesystem_bytes = local.volume.capacity_bytes;
+    return Record(local);
+  }
+  // A read-only loop device cannot replay what a crash left in the log.
+  const bool crashed = local.volume.stage.last_end == LastEnd::kStaged;
+  if (!stage.terms.read_only || !crashed || !(*found)->needs_recovery) return absl::OkStatus();
+  ASSIGN_OR_RETURN(PrivateMount replay, PrivateMount::Open(host_, image,
+                                                           {.content = local.volume.content,
+                                                            .thick = IsThick(local.volume)}));
+  return replay.Release();
+}
+
+// The record comes first: a volume that was shown and could be changed is never called put away.
+absl::Status NodeService::ShowStaged(LocalVolume& local, const Stage& stage, const UniqueFd& mount,
+                                     const RootAttributes& root) {
+  const StageRecord before = local.volume.stage;
+  ASSIGN_OR_RETURN(local.volume.stage, StagedRecord(host_, local.volume, stage.terms));
+  local.volume.stage.root = root;
+  RETURN_IF_ERROR(Record(local));
+  const absl::Status shown = host_.MoveMount(mount, stage.staging);
+  if (shown.ok()) return shown;
+  local.volume.stage = before;
+  const absl::Status undone = Record(local);
+  if (undone.ok()) return shown;
+  return absl::Status(shown.code(),
+                      fmt::format("{}; and its record could not be put back: {}",
+                                  std::string(shown.message()), std::string(undone.message())));
+}
+
+}  // namespace holdfast

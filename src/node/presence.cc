@@ -1,0 +1,42 @@
+#include "node/presence.h"
+
+#include <fmt/format.h>
+
+#include "base/refusal.h"
+#include "base/status_macros.h"
+
+namespace holdfast {
+
+const MountEntry* Presence::MountAt(const std::string& target) const {
+  for (const MountEntry& mount : mounts) {
+    if (mount.target == target) return &mount;
+  }
+  return nullptr;
+}
+
+const MountEntry* Presence::MountElsewhere(const std::string& first,
+                                           const std::string& second) const {
+  for (const MountEntry& mount : mounts) {
+    if (mount.target != first && mount.target != second) return &mount;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const UniqueFd& image) {
+  Presence presence;
+  ASSIGN_OR_RETURN(presence.image, host.Describe(image));
+  ASSIGN_OR_RETURN(const auto loops, host.Attachments(presence.image));
+  if (loops.empty()) return presence;
+  if (loops.size() > 1) {
+    return absl::FailedPreconditionError(
+        Refusal{"image of volume " + volume.id, "attached once at most",
+                fmt::format("attached as {} and {}", loops[0].path, loops[1].path),
+                "detach the one that is not Holdfast's, then check the volume's data"}
+            .Sentence());
+  }
+  presence.loop = loops.front();
+  ASSIGN_OR_RETURN(presence.mounts, host.MountsOf(*presence.loop));
+  return presence;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,27 @@
+// What the kernel says of a volume right now.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "os/host.h"
+#include "volume/volume.h"
+
+namespace holdfast {
+
+struct Presence {
+  FileFacts image;
+  std::optional<Loop> loop;        // that has the image attached, in whatever namespace
+  std::vector<MountEntry> mounts;  // of it in our mount namespace, publishes included
+
+  const MountEntry* MountAt(const std::string& target) const;
+  // The first mount at none of the two paths.
+  const MountEntry* MountElsewhere(const std::string& first, const std::string& second) const;
+};
+
+// FAILED_PRECONDITION when two loop devices have the image: nobody can say what is in it then.
+absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const UniqueFd& image);
+
+}  // namespace holdfast
