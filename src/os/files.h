@@ -98,10 +98,10 @@ class Files {
   virtual absl::Status TuneImage(const UniqueFd& file) = 0;
   // flock(LOCK_EX | LOCK_NB); held as long as the fd. FAILED_PRECONDITION when someone has it.
   virtual absl::Status LockFile(const UniqueFd& file) = 0;
-  // Whether this fd is the only one that has the file open (a write lease is had and given back).
-  // The value is what else has it open ("fuse2fs (pid 4711)", "another process" when /proc does
-  // not tell), nullopt when nothing.
-  virtual absl::StatusOr<std::optional<std::string>> OtherOpener(const UniqueFd& file) = 0;
+  // Whether anybody has the file open for writing (a read lease is had and given back; readers do
+  // not matter). `file` is opened read-only. The value is who ("loop device /dev/loop3", "fuse2fs
+  // (pid 4711)", "another process" when /proc does not tell), nullopt when nobody.
+  virtual absl::StatusOr<std::optional<std::string>> OtherWriter(const UniqueFd& file) = 0;
 };
 
 }  // namespace holdfast

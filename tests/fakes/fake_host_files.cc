@@ -217,7 +217,7 @@ absl::Status FakeHost::LockFile(const UniqueFd& file) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<std::string>> FakeHost::OtherOpener(const UniqueFd& file) {
+absl::StatusOr<std::optional<std::string>> FakeHost::OtherWriter(const UniqueFd& file) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(FakeHandle * handle, FileOf("F_SETLEASE", file));
   const InodePtr& inode = handle->inode;
@@ -226,7 +226,7 @@ absl::StatusOr<std::optional<std::string>> FakeHost::OtherOpener(const UniqueFd&
     if (loop->image == inode) return fmt::format("/dev/loop{}", loop->number);
   }
   for (const auto& [key, other] : handles_) {
-    if (&other != handle && other.inode == inode) return "this process";
+    if (other.inode == inode && other.access == Access::kReadWrite) return "this process";
   }
   return std::nullopt;
 }
