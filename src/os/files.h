@@ -21,21 +21,21 @@ enum class Access { kReadOnly, kReadWrite };
 
 // The filesystem that holds a pool.
 struct FolderFilesystem {
-  std::string type;          // "xfs", "btrfs", "ext4", …; "0x…" when unknown
-  bool reflink = false;      // FICLONE can work (for XFS: the feature flag)
+  std::string type;      // "xfs", "btrfs", "ext4", …; "0x…" when unknown
+  bool reflink = false;  // FICLONE can work (for XFS: the feature flag)
   bool read_only = false;
   uint64_t size_bytes = 0;
-  uint64_t free_bytes = 0;   // what file data can still get. btrfs: unallocated + free data chunks,
-                             // less what metadata will need: never more than statfs says
+  uint64_t free_bytes = 0;  // what file data can still get. btrfs: unallocated + free data chunks,
+                            // less what metadata will need: never more than statfs says
   // btrfs: bytes of the device that metadata can still get: unallocated + free in metadata chunks
   // times their copies (DUP: 2). No limit of its own on XFS.
   uint64_t metadata_free_bytes = UINT64_MAX;
 };
 
 struct FileFacts {
-  uint64_t device = 0;       // st_dev
+  uint64_t device = 0;  // st_dev
   uint64_t inode = 0;
-  uint32_t generation = 0;   // FS_IOC_GETVERSION; 0 where the filesystem has none
+  uint32_t generation = 0;  // FS_IOC_GETVERSION; 0 where the filesystem has none
   uint64_t size_bytes = 0;
   uint64_t allocated_bytes = 0;
 };
@@ -56,7 +56,8 @@ class Files {
   // NOT_FOUND when there is nothing, FAILED_PRECONDITION when it is no folder.
   virtual absl::StatusOr<UniqueFd> OpenFolder(const std::string& path) = 0;
   // Creates (0700) when absent, opens.
-  virtual absl::StatusOr<UniqueFd> EnsureFolder(const UniqueFd& parent, const std::string& name) = 0;
+  virtual absl::StatusOr<UniqueFd> EnsureFolder(const UniqueFd& parent,
+                                                const std::string& name) = 0;
   // Names of the entries, "." and ".." left out, in no order.
   virtual absl::StatusOr<std::vector<std::string>> ListFolder(const UniqueFd& folder) = 0;
   // fsync of the folder: entries made, renamed and removed before are durable afterwards.

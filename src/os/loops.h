@@ -13,9 +13,9 @@ namespace holdfast {
 
 struct Loop {
   int number = -1;
-  std::string path;              // "/dev/loop3"
-  uint64_t device = 0;           // st_rdev
-  uint64_t backing_device = 0;   // st_dev of the image
+  std::string path;             // "/dev/loop3"
+  uint64_t device = 0;          // st_rdev
+  uint64_t backing_device = 0;  // st_dev of the image
   uint64_t backing_inode = 0;
   uint64_t size_bytes = 0;
   bool read_only = false;
@@ -41,7 +41,8 @@ class LoopDevices {
 
   // One LOOP_CONFIGURE: direct I/O, 4096-byte blocks, autoclear. Read back; INTERNAL when direct
   // I/O or the block size is not what was asked (the kernel downgrades silently).
-  virtual absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) = 0;
+  virtual absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image,
+                                              const LoopOptions& options) = 0;
   // Lets it live on without us (raw block): clears autoclear.
   virtual absl::Status PinLoop(const Loop& loop) = 0;
   // Detaches a pinned one, removes the device (settings such as discard_max_bytes stick to the

@@ -21,10 +21,10 @@ namespace holdfast {
 struct MountFlags {
   bool read_only = false;
   bool no_exec = false;
-  std::optional<std::string> atime;       // "noatime", "relatime", "strictatime"
+  std::optional<std::string> atime;  // "noatime", "relatime", "strictatime"
   bool no_dir_atime = false;
-  bool synchronous = false;               // "sync"
-  bool dir_synchronous = false;           // "dirsync"
+  bool synchronous = false;      // "sync"
+  bool dir_synchronous = false;  // "dirsync"
   // Of the filesystem itself: ("discard", nullopt), ("commit", "5"), ("context", "…,…").
   struct Option {
     std::string name;
@@ -39,9 +39,9 @@ struct MountFlags {
 absl::StatusOr<MountFlags> ParseMountFlags(const std::vector<std::string>& flags);
 
 struct MountOptions {
-  MountFlags flags;       // nosuid and nodev are always set
+  MountFlags flags;  // nosuid and nodev are always set
   Content content = Content::kExt4;
-  bool thick = true;      // no discard ("nodiscard" on btrfs, whose default is async)
+  bool thick = true;  // no discard ("nodiscard" on btrfs, whose default is async)
   // Only for the engine's private clones: an XFS whose UUID is not yet its own.
   bool private_clone = false;
 };
@@ -49,13 +49,13 @@ struct MountOptions {
 struct MountEntry {
   int id = 0;
   std::string target;
-  std::string root;      // of the mount within its filesystem; "/loop3" for a bound device node
-  std::string type;      // "ext4", "devtmpfs", …
-  std::string source;    // "/dev/loop3"
-  uint64_t device = 0;   // st_dev; on btrfs not the loop's
-  bool read_only = false;          // the mount
+  std::string root;        // of the mount within its filesystem; "/loop3" for a bound device node
+  std::string type;        // "ext4", "devtmpfs", …
+  std::string source;      // "/dev/loop3"
+  uint64_t device = 0;     // st_dev; on btrfs not the loop's
+  bool read_only = false;  // the mount
   bool filesystem_read_only = false;
-  std::string options;   // of the filesystem, as the kernel prints them
+  std::string options;  // of the filesystem, as the kernel prints them
 };
 
 enum class TargetKind { kFolder, kFile };

@@ -24,6 +24,8 @@ class UniqueFd {
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
   void Close();
+  // For what takes the descriptor over (fdopendir).
+  int Release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;

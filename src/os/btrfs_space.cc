@@ -1,0 +1,97 @@
+#include "os/btrfs_space.h"
+
+#include <linux/btrfs.h>
+#include <linux/btrfs_tree.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+#include "base/sizes.h"
+#include "base/status_macros.h"
+#include "os/errno_status.h"
+#include "os/fd_name.h"
+
+namespace holdfast {
+namespace {
+
+// No chunk begins in a device's first MiB.
+constexpr uint64_t kDeviceHead = kMiB;
+constexpr uint64_t kMaxDevices = 1024;
+
+uint64_t Copies(uint64_t profile) {
+  if ((profile & BTRFS_BLOCK_GROUP_RAID1C4) != 0) return 4;
+  if ((profile & BTRFS_BLOCK_GROUP_RAID1C3) != 0) return 3;
+  constexpr uint64_t kTwice =
+      BTRFS_BLOCK_GROUP_DUP | BTRFS_BLOCK_GROUP_RAID1 | BTRFS_BLOCK_GROUP_RAID10;
+  return (profile & kTwice) != 0 ? 2 : 1;
+}
+
+void AddTo(BtrfsClass& one, const btrfs_ioctl_space_info& info) {
+  one.total += info.total_bytes;
+  one.used += info.used_bytes;
+  one.copies = std::max(one.copies, Copies(info.flags));
+}
+
+absl::Status ReadClasses(const UniqueFd& folder, BtrfsSpace& space) {
+  btrfs_ioctl_space_args count = {};
+  if (ioctl(folder.get(), BTRFS_IOC_SPACE_INFO, &count) != 0) {
+    return ErrnoStatus(errno, "BTRFS_IOC_SPACE_INFO", FdName(folder));
+  }
+  std::vector<uint64_t> buffer(
+      (sizeof(btrfs_ioctl_space_args) + count.total_spaces * sizeof(btrfs_ioctl_space_info)) /
+          sizeof(uint64_t) +
+      1);
+  auto* spaces = reinterpret_cast<btrfs_ioctl_space_args*>(buffer.data());
+  spaces->space_slots = count.total_spaces;
+  if (ioctl(folder.get(), BTRFS_IOC_SPACE_INFO, spaces) != 0) {
+    return ErrnoStatus(errno, "BTRFS_IOC_SPACE_INFO", FdName(folder));
+  }
+  for (uint64_t i = 0; i < std::min<uint64_t>(spaces->total_spaces, spaces->space_slots); ++i) {
+    const btrfs_ioctl_space_info& info = spaces->spaces[i];
+    if ((info.flags & BTRFS_SPACE_INFO_GLOBAL_RSV) != 0) {
+      space.global_reserve = info.total_bytes;
+    } else if ((info.flags & BTRFS_BLOCK_GROUP_DATA) != 0) {
+      AddTo(space.data, info);
+    } else if ((info.flags & BTRFS_BLOCK_GROUP_METADATA) != 0) {
+      AddTo(space.metadata, info);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<BtrfsSpace> ReadBtrfsSpace(const UniqueFd& folder) {
+  BtrfsSpace space;
+  RETURN_IF_ERROR(ReadClasses(folder, space));
+  btrfs_ioctl_fs_info_args filesystem = {};
+  if (ioctl(folder.get(), BTRFS_IOC_FS_INFO, &filesystem) != 0) {
+    return ErrnoStatus(errno, "BTRFS_IOC_FS_INFO", FdName(folder));
+  }
+  for (uint64_t id = 1; id <= std::min<uint64_t>(filesystem.max_id, kMaxDevices); ++id) {
+    btrfs_ioctl_dev_info_args device = {};
+    device.devid = id;
+    if (ioctl(folder.get(), BTRFS_IOC_DEV_INFO, &device) != 0) {
+      if (errno == ENODEV) continue;  // numbers of removed devices are not used again
+      return ErrnoStatus(errno, "BTRFS_IOC_DEV_INFO", FdName(folder));
+    }
+    space.device_bytes += device.total_bytes;
+    space.unallocated += SaturatingSubtract(device.total_bytes, device.bytes_used + kDeviceHead);
+  }
+  return space;
+}
+
+uint64_t FreeForData(const BtrfsSpace& space) {
+  // The kernel's chunk sizes: 256 MiB of metadata up to 50 GiB, 1 GiB above, a tenth at most.
+  const uint64_t chunk =
+      std::min(space.device_bytes > 50 * kGiB ? kGiB : 256 * kMiB, space.device_bytes / 10);
+  const uint64_t metadata_free =
+      SaturatingSubtract(space.metadata.total, space.metadata.used + space.global_reserve);
+  const uint64_t reserved = SaturatingSubtract(chunk, metadata_free) * space.metadata.copies;
+  return SaturatingSubtract(space.data.total, space.data.used) +
+         SaturatingSubtract(space.unallocated, reserved) / space.data.copies;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,42 @@
+// Whether somebody else can write to an image.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "base/status_macros.h"
+#include "os/errno_status.h"
+#include "os/fd_name.h"
+#include "os/linux_host.h"
+#include "os/processes.h"
+
+namespace holdfast {
+
+// The kernel grants a read lease only when no description of the file is open for writing, by any
+// process or by the kernel itself (a loop device). Readers do not matter: measuring opens files.
+absl::StatusOr<std::optional<std::string>> LinuxHost::OtherWriter(const UniqueFd& file) {
+  // Whoever opens the file in the microseconds of the lease makes the kernel signal us, by default
+  // with SIGIO, which would end the process. SIGURG is ignored by default.
+  if (fcntl(file.get(), F_SETSIG, SIGURG) != 0) {
+    return ErrnoStatus(errno, "F_SETSIG", FdName(file));
+  }
+  const int leased = fcntl(file.get(), F_SETLEASE, F_RDLCK);
+  const int error = errno;
+  // Unlocking what was not granted is refused and harmless; the lease is never left behind.
+  const int unlocked = fcntl(file.get(), F_SETLEASE, F_UNLCK);
+  if (leased == 0) {
+    if (unlocked != 0) return ErrnoStatus(errno, "F_UNLCK", FdName(file));
+    return std::optional<std::string>();
+  }
+  if (error != EAGAIN) return ErrnoStatus(error, "F_SETLEASE", FdName(file));
+
+  ASSIGN_OR_RETURN(const FileFacts facts, Describe(file));
+  ASSIGN_OR_RETURN(const std::vector<Loop> loops, Attachments(facts));
+  if (!loops.empty()) return std::optional<std::string>("loop device " + loops.front().path);
+  const std::vector<std::string> writers = FindWriters(facts.device, facts.inode, 1);
+  return std::optional<std::string>(writers.empty() ? "another process" : writers.front());
+}
+
+}  // namespace holdfast

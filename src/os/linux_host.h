@@ -1,0 +1,117 @@
+// The Host that is this machine. Keeps nothing that a restart would lose: every answer comes from
+// the kernel.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "os/host.h"
+#include "os/target_path.h"
+
+namespace holdfast {
+
+struct LinuxHostOptions {
+  // Folders beneath which targets may lie (kubelet's). Their own paths may have symbolic links.
+  std::vector<std::string> target_roots;
+  std::string run_folder = "/run/holdfast";
+};
+
+// The programs it runs, by absolute path.
+struct HostPrograms {
+  std::string mke2fs, e2fsck, resize2fs, tune2fs;
+  std::string mkfs_xfs, xfs_repair, xfs_db;
+  std::string mkfs_btrfs, btrfs, btrfstune;
+};
+
+// Thread-safe: immutable after Create.
+class LinuxHost final : public Host {
+ public:
+  // FAILED_PRECONDITION with the names of all programs that are missing in /usr/sbin, /usr/bin,
+  // /sbin and /bin, or with a target root that is no folder.
+  static absl::StatusOr<std::unique_ptr<LinuxHost>> Create(LinuxHostOptions options);
+
+  // Files (linux_files.cc, file_extents.cc, pool_filesystem.cc, lease.cc)
+  absl::StatusOr<UniqueFd> OpenFolder(const std::string& path) override;
+  absl::StatusOr<UniqueFd> EnsureFolder(const UniqueFd& parent, const std::string& name) override;
+  absl::StatusOr<std::vector<std::string>> ListFolder(const UniqueFd& folder) override;
+  absl::Status SyncFolder(const UniqueFd& folder) override;
+  absl::Status SyncFilesystem(const UniqueFd& folder) override;
+  absl::StatusOr<FolderFilesystem> DescribeFilesystem(const UniqueFd& folder) override;
+  absl::StatusOr<UniqueFd> CreateFile(const UniqueFd& folder, const std::string& name) override;
+  absl::StatusOr<std::optional<UniqueFd>> OpenFile(const UniqueFd& folder, const std::string& name,
+                                                   Access access) override;
+  absl::Status Rename(const UniqueFd& from_folder, const std::string& from,
+                      const UniqueFd& to_folder, const std::string& to) override;
+  absl::StatusOr<bool> Remove(const UniqueFd& folder, const std::string& name) override;
+  absl::StatusOr<FileFacts> Describe(const UniqueFd& file) override;
+  absl::Status Resize(const UniqueFd& file, uint64_t size_bytes) override;
+  absl::Status Preallocate(const UniqueFd& file, uint64_t offset, uint64_t length) override;
+  absl::Status Clone(const UniqueFd& from, const UniqueFd& to) override;
+  absl::StatusOr<std::vector<Extent>> Extents(const UniqueFd& file) override;
+  absl::StatusOr<bool> HasData(const UniqueFd& file) override;
+  absl::StatusOr<std::string> Read(const UniqueFd& file, uint64_t offset, uint64_t length) override;
+  absl::Status Write(const UniqueFd& file, uint64_t offset, std::string_view data) override;
+  absl::Status Sync(const UniqueFd& file) override;
+  absl::Status TuneImage(const UniqueFd& file) override;
+  absl::Status LockFile(const UniqueFd& file) override;
+  absl::StatusOr<std::optional<std::string>> OtherWriter(const UniqueFd& file) override;
+
+  // LoopDevices (linux_loops.cc, loop_attach.cc)
+  absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) override;
+  absl::Status PinLoop(const Loop& loop) override;
+  absl::Status Detach(const Loop& loop) override;
+  absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
+  absl::Status UpdateLoopSize(const Loop& loop) override;
+  absl::Status SyncLoop(const Loop& loop) override;
+
+  // Filesystems (linux_mkfs.cc, linux_check.cc, linux_superblock.cc, linux_mounted.cc)
+  absl::Status Format(const UniqueFd& image, const FormatOptions& options) override;
+  absl::StatusOr<std::optional<Superblock>> Identify(const UniqueFd& image) override;
+  absl::Status SetFilesystemUuid(const UniqueFd& image, Content content,
+                                 const std::string& uuid) override;
+  absl::Status CheckFilesystem(const UniqueFd& image, Content content) override;
+  absl::Status GrowUnmounted(const UniqueFd& image, Content content) override;
+  bool CanGrowMounted(Content content) override;
+  absl::Status GrowMounted(const UniqueFd& root, Content content) override;
+  absl::Status Freeze(const UniqueFd& root) override;
+  absl::StatusOr<bool> Thaw(const UniqueFd& root) override;
+  absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) override;
+  absl::Status SetRoot(const UniqueFd& root, std::optional<uint32_t> mode,
+                       std::optional<Owner> owner) override;
+  absl::StatusOr<Usage> ReadUsage(const UniqueFd& root) override;
+  absl::Status SyncMounted(const UniqueFd& root) override;
+
+  // Mounts (linux_mounts.cc, linux_targets.cc, linux_unmount.cc)
+  absl::StatusOr<UniqueFd> MountDetached(const Loop& loop, const MountOptions& options) override;
+  absl::StatusOr<UniqueFd> CloneMount(const UniqueFd& mount, const MountFlags& flags) override;
+  absl::StatusOr<UniqueFd> CloneDevice(const Loop& loop) override;
+  absl::Status MoveMount(const UniqueFd& mount, const std::string& target) override;
+  absl::StatusOr<std::optional<MountEntry>> MountedAt(const std::string& target) override;
+  absl::StatusOr<std::vector<MountEntry>> MountsOf(const Loop& loop) override;
+  absl::StatusOr<UniqueFd> OpenMount(const std::string& target) override;
+  absl::Status Unmount(const std::string& target) override;
+  absl::StatusOr<std::vector<std::string>> HoldersOf(const Loop& loop) override;
+  absl::Status EnsureTarget(const std::string& target, TargetKind kind) override;
+  absl::Status RemoveTarget(const std::string& target) override;
+  absl::Status CheckTarget(const std::string& target) override;
+  absl::StatusOr<bool> TargetExists(const std::string& target) override;
+  absl::StatusOr<std::string> BootId() override;
+
+  // Host (freeze_records.cc)
+  absl::Status RecordFreeze(const std::string& target) override;
+  absl::Status ForgetFreeze(const std::string& target) override;
+  absl::StatusOr<std::vector<std::string>> RecordedFreezes() override;
+
+ private:
+  LinuxHost() = default;
+
+  HostPrograms programs_;
+  std::vector<TargetRoot> target_roots_;
+  std::string run_folder_;
+  // FSCONFIG_CMD_CREATE_EXCL (Linux 6.6): creating a superblock fails when it exists already.
+  bool has_exclusive_creation_ = false;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,149 @@
+// Loop devices that exist.
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <memory>
+#include <string_view>
+#include <thread>
+
+#include "base/status_macros.h"
+#include "os/errno_status.h"
+#include "os/linux_host.h"
+#include "os/loop_device.h"
+
+namespace holdfast {
+namespace {
+
+constexpr auto kDetachLimit = std::chrono::seconds(1);
+
+// Numbers of the devices that have something attached.
+absl::StatusOr<std::vector<int>> BackedLoops() {
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir("/sys/block"), closedir);
+  if (stream == nullptr) return ErrnoStatus(errno, "open", "/sys/block");
+  std::vector<int> numbers;
+  while (const dirent* entry = readdir(stream.get())) {
+    std::string_view name = entry->d_name;
+    if (name.substr(0, 4) != "loop") continue;
+    name.remove_prefix(4);
+    int number = -1;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error != std::errc() || end != name.data() + name.size()) continue;
+    // The folder "loop" of a device is there only while something is attached.
+    if (access(LoopSysfs(number, "loop").c_str(), F_OK) == 0) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+absl::StatusOr<std::optional<Loop>> FindLoop(int number) {
+  const UniqueFd device(open(LoopPath(number).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!device.valid()) {
+    if (errno == ENOENT || errno == ENXIO || errno == ENODEV) return std::optional<Loop>();
+    return ErrnoStatus(errno, "open", LoopPath(number));
+  }
+  return ReadLoop(device, number);
+}
+
+absl::StatusOr<bool> StillAttached(const Loop& loop) {
+  // By sysfs first: opening the device would itself keep it from being cleared.
+  if (access(LoopSysfs(loop.number, "loop").c_str(), F_OK) != 0) return false;
+  ASSIGN_OR_RETURN(const std::optional<UniqueFd> device, OpenLoop(loop, Access::kReadOnly));
+  return device.has_value();
+}
+
+// The device, or FAILED_PRECONDITION: it does not back that image any more.
+absl::StatusOr<UniqueFd> RequireLoop(const Loop& loop, Access access) {
+  ASSIGN_OR_RETURN(std::optional<UniqueFd> device, OpenLoop(loop, access));
+  if (device.has_value()) return *std::move(device);
+  return absl::FailedPreconditionError(
+      fmt::format("{}: expected inode {} behind it, found it free or backing another file",
+                  loop.path, loop.backing_inode));
+}
+
+}  // namespace
+
+absl::Status LinuxHost::PinLoop(const Loop& loop) {
+  ASSIGN_OR_RETURN(const UniqueFd device, RequireLoop(loop, Access::kReadOnly));
+  loop_info64 info = {};
+  if (ioctl(device.get(), LOOP_GET_STATUS64, &info) != 0) {
+    return ErrnoStatus(errno, "LOOP_GET_STATUS64", loop.path);
+  }
+  info.lo_flags &= ~static_cast<uint32_t>(LO_FLAGS_AUTOCLEAR);
+  // EAGAIN: the kernel could not drop the device's page cache at once.
+  for (int attempt = 0; ioctl(device.get(), LOOP_SET_STATUS64, &info) != 0; ++attempt) {
+    if (errno != EAGAIN || attempt == 64) {
+      return ErrnoStatus(errno, "LOOP_SET_STATUS64", loop.path);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ASSIGN_OR_RETURN(const std::optional<Loop> now, ReadLoop(device, loop.number));
+  if (!now.has_value() || now->autoclear) {
+    return absl::InternalError(
+        fmt::format("{}: expected autoclear off, found it still on", loop.path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LinuxHost::Detach(const Loop& loop) {
+  {
+    ASSIGN_OR_RETURN(const std::optional<UniqueFd> device, OpenLoop(loop, Access::kReadOnly));
+    // With openers left, ours among them, the kernel clears it when the last one closes.
+    if (device.has_value() && ioctl(device->get(), LOOP_CLR_FD) != 0 && errno != ENXIO) {
+      return ErrnoStatus(errno, "LOOP_CLR_FD", loop.path);
+    }
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kDetachLimit;
+  auto pause = std::chrono::microseconds(50);
+  while (true) {
+    ASSIGN_OR_RETURN(const bool attached, StillAttached(loop));
+    if (!attached) break;
+    if (std::chrono::steady_clock::now() > deadline) {
+      ASSIGN_OR_RETURN(const std::vector<std::string> holders, HoldersOf(loop));
+      std::string names;
+      for (const std::string& holder : holders) names += (names.empty() ? "" : ", ") + holder;
+      return absl::FailedPreconditionError(
+          fmt::format("{}: expected to be free, is held by {}; end that and try again", loop.path,
+                      names.empty() ? "somebody who cannot be found" : names));
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::microseconds(20'000));
+  }
+  // Refused by the kernel when the number backs something else by now.
+  RemoveLoopDevice(loop.number);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Loop>> LinuxHost::Attachments(const FileFacts& image) {
+  ASSIGN_OR_RETURN(const std::vector<int> numbers, BackedLoops());
+  std::vector<Loop> found;
+  for (const int number : numbers) {
+    ASSIGN_OR_RETURN(std::optional<Loop> loop, FindLoop(number));
+    if (loop.has_value() && loop->backing_device == image.device &&
+        loop->backing_inode == image.inode) {
+      found.push_back(*std::move(loop));
+    }
+  }
+  return found;
+}
+
+absl::Status LinuxHost::UpdateLoopSize(const Loop& loop) {
+  ASSIGN_OR_RETURN(const UniqueFd device, RequireLoop(loop, Access::kReadOnly));
+  if (ioctl(device.get(), LOOP_SET_CAPACITY, 0) != 0) {
+    return ErrnoStatus(errno, "LOOP_SET_CAPACITY", loop.path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LinuxHost::SyncLoop(const Loop& loop) {
+  ASSIGN_OR_RETURN(const UniqueFd device, RequireLoop(loop, Access::kReadOnly));
+  if (fsync(device.get()) != 0) return ErrnoStatus(errno, "fsync", loop.path);
+  return absl::OkStatus();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,171 @@
+// Targets: what is at a path, and showing mounts there.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/status_macros.h"
+#include "os/errno_status.h"
+#include "os/kernel_calls.h"
+#include "os/linux_host.h"
+#include "os/mount_identity.h"
+#include "os/mount_table.h"
+#include "os/target_path.h"
+
+namespace holdfast {
+namespace {
+
+absl::Status WrongKind(const std::string& target, TargetKind wanted) {
+  return absl::InvalidArgumentError(
+      fmt::format("target {}: expected a {}, found something else; remove it", target,
+                  wanted == TargetKind::kFolder ? "folder" : "file"));
+}
+
+absl::Status NotAMount(const std::string& target) {
+  return absl::FailedPreconditionError(
+      fmt::format("target {}: expected a mount, found none", target));
+}
+
+// The target's parent; a missing one is the caller's mistake.
+absl::StatusOr<UniqueFd> RequireParent(const TargetPath& path) {
+  absl::StatusOr<UniqueFd> parent = OpenTargetParent(path);
+  if (absl::IsNotFound(parent.status())) {
+    return absl::FailedPreconditionError(
+        fmt::format("target {}: expected its parent folder to exist, found none", path.given));
+  }
+  return parent;
+}
+
+}  // namespace
+
+absl::Status LinuxHost::MoveMount(const UniqueFd& mount, const std::string& target) {
+  ASSIGN_OR_RETURN(const TargetPath path, ParseTarget(target_roots_, target));
+  ASSIGN_OR_RETURN(const MountIdentity wanted, IdentifyMount(mount));
+  {
+    absl::StatusOr<UniqueFd> place = OpenTarget(path);
+    if (absl::IsNotFound(place.status())) {
+      return absl::FailedPreconditionError(
+          fmt::format("target {}: expected to exist, found nothing", target));
+    }
+    RETURN_IF_ERROR(place.status());
+    if (move_mount(mount.get(), "", place->get(), "",
+                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+      const auto code = errno == ENOTDIR ? absl::StatusCode::kInvalidArgument : CodeOfErrno(errno);
+      return ErrnoStatusAs(code, errno, "move_mount", target);
+    }
+  }
+  // What a stranger who opens the path now would get.
+  ASSIGN_OR_RETURN(const UniqueFd shown, OpenTarget(path));
+  ASSIGN_OR_RETURN(const MountIdentity found, IdentifyMount(shown));
+  if (found.id != wanted.id) {
+    return absl::InternalError(
+        fmt::format("target {}: expected mount {} on top, found {}", target, wanted.id, found.id));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<MountEntry>> LinuxHost::MountedAt(const std::string& target) {
+  ASSIGN_OR_RETURN(const TargetPath path, ParseTarget(target_roots_, target));
+  absl::StatusOr<UniqueFd> place = OpenTarget(path);
+  if (absl::IsNotFound(place.status())) return std::optional<MountEntry>();
+  RETURN_IF_ERROR(place.status());
+  ASSIGN_OR_RETURN(const MountIdentity identity, IdentifyMount(*place));
+  if (identity.is_root == false) return std::optional<MountEntry>();
+  ASSIGN_OR_RETURN(std::vector<MountEntry> table, ReadMountTable());
+  for (MountEntry& entry : table) {
+    if (static_cast<uint64_t>(entry.id) == identity.id && entry.target == path.Absolute()) {
+      return std::optional<MountEntry>(std::move(entry));
+    }
+  }
+  return std::optional<MountEntry>();
+}
+
+absl::StatusOr<std::vector<MountEntry>> LinuxHost::MountsOf(const Loop& loop) {
+  ASSIGN_OR_RETURN(std::vector<MountEntry> table, ReadMountTable());
+  std::vector<MountEntry> found;
+  for (MountEntry& entry : table) {
+    if (ShowsLoop(entry, loop)) found.push_back(std::move(entry));
+  }
+  return found;
+}
+
+absl::StatusOr<UniqueFd> LinuxHost::OpenMount(const std::string& target) {
+  ASSIGN_OR_RETURN(const TargetPath path, ParseTarget(target_roots_, target));
+  absl::StatusOr<UniqueFd> place = OpenTarget(path);
+  if (absl::IsNotFound(place.status())) return NotAMount(target);
+  RETURN_IF_ERROR(place.status());
+  ASSIGN_OR_RETURN(const MountIdentity identity, IdentifyMount(*place));
+  if (identity.is_root == false) return NotAMount(target);
+  if (!identity.is_root.has_value()) {
+    ASSIGN_OR_RETURN(const std::optional<MountEntry> entry, MountedAt(target));
+    if (!entry.has_value()) return NotAMount(target);
+  }
+  return place;
+}
+
+absl::Status LinuxHost::EnsureTarget(const std::string& target, TargetKind kind) {
+  ASSIGN_OR_RETURN(const TargetPath path, ParseTarget(target_roots_, target));
+  ASSIGN_OR_RETURN(const UniqueFd parent, RequireParent(path));
+  const std::string name = path.Name();
+  int made = -1;
+  if (kind == TargetKind::kFolder) {
+    made = mkdirat(parent.get(), name.c_str(), 0750);
+  } else {
+    const UniqueFd file(openat(parent.get(), name.c_str(),
+                               O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640));
+    made = file.valid() ? 0 : -1;
+  }
+  if (made == 0) return absl::OkStatus();
+  if (errno != EEXIST) return ErrnoStatus(errno, "make target", target);
+  ASSIGN_OR_RETURN(const UniqueFd place, OpenTarget(path));
+  struct stat facts;
+  if (fstat(place.get(), &facts) != 0) return ErrnoStatus(errno, "stat", target);
+  // A published block volume shows its device where the file was.
+  const bool right = kind == TargetKind::kFolder ? S_ISDIR(facts.st_mode)
+                                                 : S_ISREG(facts.st_mode) || S_ISBLK(facts.st_mode);
+  return right ? absl::OkStatus() : WrongKind(target, kind);
+}
+
+absl::Status LinuxHost::RemoveTarget(const std::string& target) {
+  ASSIGN_OR_RETURN(const std::optional<MountEntry> mounted, MountedAt(target));
+  if (mounted.has_value()) {
+    return absl::FailedPreconditionError(
+        fmt::format("target {}: expected no mount, found {} mounted", target, mounted->source));
+  }
+  ASSIGN_OR_RETURN(const TargetPath path, ParseTarget(target_roots_, target));
+  absl::StatusOr<UniqueFd> parent = OpenTargetParent(path);
+  if (absl::IsNotFound(parent.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(parent.status());
+  const std::string name = path.Name();
+  struct stat facts;
+  if (fstatat(parent->get(), name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) {
+    return errno == ENOENT ? absl::OkStatus() : ErrnoStatus(errno, "stat", target);
+  }
+  const bool folder = S_ISDIR(facts.st_mode);
+  if (!folder && (!S_ISREG(facts.st_mode) || facts.st_size != 0)) {
+    return absl::FailedPreconditionError(fmt::format(
+        "target {}: expected an empty folder or file, found something else; look at it", target));
+  }
+  if (unlinkat(parent->get(), name.c_str(), folder ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  const bool refused = errno == ENOTEMPTY || errno == EEXIST || errno == EBUSY;
+  return ErrnoStatusAs(refused ? absl::StatusCode::kFailedPrecondition : CodeOfErrno(errno), errno,
+                       "remove target", target);
+}
+
+absl::Status LinuxHost::CheckTarget(const std::string& target) {
+  return TargetExists(target).status();
+}
+
+absl::StatusOr<bool> LinuxHost::TargetExists(const std::string& target) {
+  ASSIGN_OR_RETURN(const TargetPath path, ParseTarget(target_roots_, target));
+  const absl::StatusOr<UniqueFd> place = OpenTarget(path);
+  if (absl::IsNotFound(place.status())) return false;
+  RETURN_IF_ERROR(place.status());
+  return true;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,27 @@
+// One loop device by its number: opening, asking, waiting.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "os/files.h"
+#include "os/loops.h"
+#include "os/unique_fd.h"
+
+namespace holdfast {
+
+std::string LoopPath(int number);
+// "/sys/block/loop3/queue/discard_max_bytes" for (3, "queue/discard_max_bytes").
+std::string LoopSysfs(int number, const std::string& attribute);
+
+// What an open device says of itself; nullopt when nothing is attached.
+absl::StatusOr<std::optional<Loop>> ReadLoop(const UniqueFd& device, int number);
+
+// An fd of the device, if it still backs the image it did when `loop` was read; nullopt if not.
+absl::StatusOr<std::optional<UniqueFd>> OpenLoop(const Loop& loop, Access access);
+
+// LOOP_CTL_REMOVE. Best effort: a device in use by then is no longer ours to care for.
+void RemoveLoopDevice(int number);
+
+}  // namespace holdfast
