@@ -39,8 +39,8 @@ struct TrashEntry {
 };
 
 struct SnapshotFilter {
-  std::optional<std::string> id;
-  std::optional<std::string> volume_id;
+  std::optional<std::string> id = std::nullopt;
+  std::optional<std::string> volume_id = std::nullopt;
 };
 
 class Catalog {

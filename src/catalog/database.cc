@@ -10,8 +10,6 @@
 namespace holdfast {
 namespace {
 
-constexpr int kBusyTimeoutMillis = 5000;
-
 absl::Status ToStatus(int code, int system_errno, const std::string& message) {
   if (code == SQLITE_FULL || system_errno == ENOSPC || system_errno == EDQUOT) {
     return absl::ResourceExhaustedError(message + "; the pool is full, free some space");
@@ -88,7 +86,8 @@ std::string Statement::Text(int column) const {
 int64_t Statement::Int(int column) const { return sqlite3_column_int64(statement_, column); }
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode,
-                                                         CatalogFaultHook hook) {
+                                                         CatalogFaultHook hook,
+                                                         std::chrono::milliseconds busy_timeout) {
   auto database = std::unique_ptr<Database>(new Database(path, std::move(hook)));
   RETURN_IF_ERROR(database->CallHook("open"));
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
@@ -101,7 +100,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
     if (absent) return absl::NotFoundError(fmt::format("catalog {}: no such file", path));
     return database->Error(code, "open");
   }
-  sqlite3_busy_timeout(database->connection_, kBusyTimeoutMillis);
+  sqlite3_busy_timeout(database->connection_, static_cast<int>(busy_timeout.count()));
   // The file may come from another machine: nothing stored in it is run or trusted.
   sqlite3_db_config(database->connection_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   RETURN_IF_ERROR(

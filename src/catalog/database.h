@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -57,9 +58,13 @@ class Database {
  public:
   enum class Mode { kReadOnly, kReadWrite, kCreate };
 
+  // How long a statement waits for another process's lock before it answers UNAVAILABLE.
+  static constexpr std::chrono::milliseconds kBusyTimeout{5000};
+
   // NOT_FOUND when there is no such file (never in kCreate).
-  static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path, Mode mode,
-                                                        CatalogFaultHook hook);
+  static absl::StatusOr<std::unique_ptr<Database>> Open(
+      const std::string& path, Mode mode, CatalogFaultHook hook,
+      std::chrono::milliseconds busy_timeout = kBusyTimeout);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
