@@ -16,7 +16,11 @@ namespace {
 using Command = absl::Status (*)(const Request&, Surroundings&);
 
 // The server's variables are lawful too: "kubectl exec" runs us in its environment.
-constexpr std::array<std::string_view, 1> kKnownVariables = {"HOLDFAST_POOL"};
+constexpr std::array<std::string_view, 12> kKnownVariables = {
+    "HOLDFAST_ENDPOINT",     "HOLDFAST_FREEZE_DEADLINE",  "HOLDFAST_HTTP_LISTEN",
+    "HOLDFAST_KUBELET_ROOT", "HOLDFAST_LOG_FORMAT",       "HOLDFAST_LOG_LEVEL",
+    "HOLDFAST_MAX_VOLUMES",  "HOLDFAST_NODE_ID",          "HOLDFAST_POOL",
+    "HOLDFAST_RUN_FOLDER",   "HOLDFAST_SHUTDOWN_TIMEOUT", "HOLDFAST_TRASH_GRACE"};
 
 absl::Status CheckEnvironment(const std::map<std::string, std::string>& environment) {
   for (const auto& [name, value] : environment) {
@@ -93,8 +97,8 @@ class CommandLine {
     CLI::App* pool = Group("pool", "Folders that hold volumes");
     CLI::App* init = Leaf(pool, "init", "Make a pool in a folder on XFS or btrfs", InitPoolCommand);
     init->add_option("path", named_, "The folder")->required()->expected(1)->type_name("PATH");
-    init->add_option("--name", request.name, "What the class parameter 'pool' will say")
-        ->required();
+    init->add_option("--name", request.name,
+                     "What the class parameter 'pool' will say [the folder's own name]");
     CLI::App* status =
         Leaf(pool, "status", "Show size, free, owed, floor, trash and counts", PoolStatusCommand);
     status->add_option("path", named_, "The folders; else those of --pool")->type_name("PATH");

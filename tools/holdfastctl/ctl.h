@@ -4,6 +4,7 @@
 // the latter one row, which the server reads anew at each call.
 #pragma once
 
+#include <functional>
 #include <iosfwd>
 #include <map>
 #include <string>
@@ -21,7 +22,8 @@ inline constexpr int kExitMisused = 2;
 
 // What a run works on; must outlive it.
 struct Surroundings {
-  Host& host;
+  // Called by the commands that touch a pool's files.
+  std::function<absl::StatusOr<Host*>()> host;
   std::map<std::string, std::string> environment;
   std::ostream& out;
   std::ostream& err;
@@ -34,7 +36,7 @@ int Run(const std::vector<std::string>& arguments, Surroundings& surroundings);
 // What the command line said.
 struct Request {
   std::vector<std::string> pools;  // folders
-  std::string name;                // of a pool to make
+  std::string name;                // of a pool to make; empty: as its folder
   std::string volume;              // id or name
   bool json = false;
 };

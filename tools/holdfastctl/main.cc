@@ -2,17 +2,22 @@
 
 #include <iostream>
 
+#include "base/status_macros.h"
 #include "ctl.h"
 #include "os/linux_host.h"
 
 int main(int argc, char** argv) {
-  holdfast::LinuxHost host;
-  holdfast::ctl::Surroundings surroundings{host, {}, std::cout, std::cerr};
+  std::unique_ptr<holdfast::LinuxHost> host;
+  const auto make_host = [&host]() -> absl::StatusOr<holdfast::Host*> {
+    ASSIGN_OR_RETURN(host, holdfast::LinuxHost::Create({}));
+    return host.get();
+  };
+  holdfast::ctl::Surroundings surroundings{make_host, {}, std::cout, std::cerr};
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
     const size_t equals = text.find('=');
-    if (equals != text.npos)
-      surroundings.environment[text.substr(0, equals)] = text.substr(equals + 1);
+    if (equals == text.npos) continue;
+    surroundings.environment[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return holdfast::ctl::Run(std::vector<std::string>(argv + 1, argv + argc), surroundings);
 }

@@ -1,4 +1,6 @@
 // holdfastctl pool init | status
+#include <algorithm>
+#include <cctype>
 #include <ostream>
 
 #include "base/sizes.h"
@@ -33,6 +35,24 @@ uint64_t Spare(const PoolSpace& space) {
   return SaturatingSubtract(space.free_bytes, space.owed_bytes + space.floor_bytes);
 }
 
+// "holdfast" of "/srv/holdfast/".
+std::string FolderName(std::string path) {
+  while (path.ends_with('/')) path.pop_back();
+  return path.substr(path.rfind('/') + 1);
+}
+
+// Classes, metrics and tables carry it.
+absl::Status CheckPoolName(const std::string& name) {
+  const bool fits = !name.empty() && name.size() <= 63 &&
+                    std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                      return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+                    });
+  if (fits) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      fmt::format("--name: expected 1 to 63 letters, digits, '-', '_' or '.', found '{}'",
+                  Printable(name.substr(0, 64))));
+}
+
 void PrintStatuses(const std::vector<PoolStatus>& statuses, std::ostream& out) {
   Table table({"NAME", "PATH", "FILESYSTEM", "SIZE", "FREE", "OWED", "FLOOR", "SPARE", "TRASH",
                "VOLUMES", "SNAPSHOTS", "STATE"});
@@ -53,7 +73,10 @@ void PrintStatuses(const std::vector<PoolStatus>& statuses, std::ostream& out) {
 
 absl::Status InitPoolCommand(const Request& request, Surroundings& surroundings) {
   const std::string& path = request.pools.front();
-  ASSIGN_OR_RETURN(PoolIdentity pool, InitPool(surroundings.host, path, request.name));
+  const std::string name = request.name.empty() ? FolderName(path) : request.name;
+  RETURN_IF_ERROR(CheckPoolName(name));
+  ASSIGN_OR_RETURN(Host * host, surroundings.host());
+  ASSIGN_OR_RETURN(PoolIdentity pool, InitPool(*host, path, name));
   if (request.json) {
     const nlohmann::ordered_json json = {{"name", pool.name}, {"uuid", pool.uuid}, {"path", path}};
     PrintJson(json, surroundings.out);
@@ -64,9 +87,10 @@ absl::Status InitPoolCommand(const Request& request, Surroundings& surroundings)
 }
 
 absl::Status PoolStatusCommand(const Request& request, Surroundings& surroundings) {
+  ASSIGN_OR_RETURN(Host * host, surroundings.host());
   std::vector<PoolStatus> statuses;
   for (const std::string& path : request.pools) {
-    statuses.push_back(MeasurePoolReadOnly(surroundings.host, path));
+    statuses.push_back(MeasurePoolReadOnly(*host, path));
   }
   if (request.json) {
     nlohmann::ordered_json json = {{"pools", nlohmann::ordered_json::array()}};

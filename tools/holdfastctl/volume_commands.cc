@@ -61,26 +61,12 @@ void PrintSection(const std::string& title, const nlohmann::ordered_json& object
   }
 }
 
-std::string JoinedFields(const RootAttributes& root) {
-  std::string text;
-  for (const auto& [name, value] : RootFields(root)) {
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, value.empty() ? "none" : value);
-  }
-  return text;
-}
-
-// "mode 0755 (was 0700), …": what the record will say that it did not.
-std::string AcceptedText(const StageRecord& stage) {
-  if (!stage.verdict->found) return "nothing could be read, so the next stage looks again";
-  if (!stage.root) return JoinedFields(*stage.verdict->found);
-  const auto before = RootFields(*stage.root), after = RootFields(*stage.verdict->found);
-  std::string text;
-  for (size_t i = 0; i < after.size(); ++i) {
-    if (before[i].second == after[i].second) continue;
-    text += fmt::format("{}{} {} (was {})", text.empty() ? "" : ", ", after[i].first,
-                        Printable(after[i].second), Printable(before[i].second));
-  }
-  return text.empty() ? "the recorded root attributes" : text;
+// "mode 0755 (was mode 0700)": what the record will say that it did not.
+std::string AcceptedText(const std::optional<RootAttributes>& recorded,
+                         const RootAttributes& found) {
+  const RootDifference difference = DescribeDifference(recorded.value_or(RootAttributes{}), found);
+  if (!recorded) return difference.found + " (nothing was recorded)";
+  return fmt::format("{} (was {})", difference.found, difference.expected);
 }
 
 }  // namespace
@@ -123,19 +109,16 @@ absl::Status InspectVolumeCommand(const Request& request, Surroundings& surround
 absl::Status AcknowledgeVolumeCommand(const Request& request, Surroundings& surroundings) {
   ASSIGN_OR_RETURN(FoundVolume found, FindVolume(request, Catalog::Access::kReadWrite));
   Volume& volume = found.volume;
-  if (!volume.stage.verdict) {
-    return absl::FailedPreconditionError(
-        fmt::format("volume {}: expected a refusal to acknowledge, found none; its next stage "
-                    "checks it as always",
-                    volume.id));
+  const StageRecord before = volume.stage;
+  if (absl::Status status = AcknowledgeVerdict(volume.stage); !status.ok()) {
+    return absl::Status(status.code(),
+                        fmt::format("volume {}: {}", volume.id, std::string(status.message())));
   }
-  const std::string accepted = AcceptedText(volume.stage);
-  const std::string sentence = volume.stage.verdict->sentence;
-  RETURN_IF_ERROR(AcknowledgeVerdict(volume.stage));
   RETURN_IF_ERROR(found.catalog->UpdateVolume(volume));
+  const std::string accepted = AcceptedText(before.root, *before.verdict->found);
   if (request.json) {
     const nlohmann::ordered_json json = {
-        {"id", volume.id}, {"accepted", accepted}, {"refusal", sentence}};
+        {"id", volume.id}, {"accepted", accepted}, {"refusal", before.verdict->sentence}};
     PrintJson(json, surroundings.out);
   } else {
     surroundings.out << fmt::format("volume {}: accepted {}\n", volume.id, accepted);
