@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
 #include "base/sizes.h"
 #include "base/status_macros.h"
-#include <fmt/format.h>
 
 namespace holdfast {
 namespace {

@@ -164,6 +164,7 @@ class FakeHost : public Host {
   struct Target {
     InodePtr parent, inode;
     std::string name;
+    std::string path;  // as the mount table has it
   };
 
   // Takes the lock and lets go of everything whose descriptor was closed since.

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/status_macros.h"
 #include <fmt/format.h>
+#include "base/status_macros.h"
 #include "tests/fakes/fake_host.h"
 
 namespace holdfast {
@@ -32,7 +32,9 @@ absl::StatusOr<UniqueFd> FakeHost::EnsureFolder(const UniqueFd& parent, const st
     folder.entries[name] = std::make_shared<FakeInode>(FakeInode::Kind::kFolder, folder.pool);
   }
   const InodePtr made = folder.entries[name];
-  if (made->kind != FakeInode::Kind::kFolder) return KernelError("openat", name, ENOTDIR);
+  if (made->kind != FakeInode::Kind::kFolder) {
+    return absl::FailedPreconditionError(fmt::format("open {}: Not a directory", name));
+  }
   return HandOut({.inode = made});
 }
 
@@ -60,8 +62,12 @@ absl::StatusOr<FolderFilesystem> FakeHost::DescribeFilesystem(const UniqueFd& fo
   const auto lock = Enter();
   ASSIGN_OR_RETURN(FakeHandle * handle, FolderOf("fstatfs", folder));
   const FakePool& pool = *handle->inode->pool;
-  return FolderFilesystem{pool.type, pool.reflink, pool.read_only, pool.disk.size_bytes(),
-                          pool.disk.free_bytes()};
+  return FolderFilesystem{pool.type,
+                          pool.reflink,
+                          pool.read_only,
+                          pool.disk.size_bytes(),
+                          pool.disk.free_bytes(),
+                          pool.btrfs() ? pool.disk.free_bytes() : UINT64_MAX};
 }
 
 absl::StatusOr<UniqueFd> FakeHost::CreateFile(const UniqueFd& folder, const std::string& name) {
@@ -85,8 +91,10 @@ absl::StatusOr<std::optional<UniqueFd>> FakeHost::OpenFile(const UniqueFd& folde
   const auto entry = handle->inode->entries.find(name);
   if (entry == handle->inode->entries.end()) return std::nullopt;
   const InodePtr inode = entry->second;
-  if (inode->kind == FakeInode::Kind::kSymlink) return KernelError("openat", name, ELOOP);
-  if (inode->kind == FakeInode::Kind::kFolder) return KernelError("openat", name, EISDIR);
+  if (inode->kind != FakeInode::Kind::kFile) {
+    return absl::FailedPreconditionError(
+        fmt::format("{}: expected a regular file, found another thing", name));
+  }
   if (access == Access::kReadWrite && inode->pool->read_only) {
     return KernelError("openat", name, EROFS);
   }
@@ -223,7 +231,9 @@ absl::StatusOr<std::optional<std::string>> FakeHost::OtherWriter(const UniqueFd&
   const InodePtr& inode = handle->inode;
   if (!inode->foreign_openers.empty()) return inode->foreign_openers.front();
   for (const LoopPtr& loop : LiveLoops()) {
-    if (loop->image == inode) return fmt::format("/dev/loop{}", loop->number);
+    if (loop->image == inode && !loop->read_only) {
+      return fmt::format("loop device /dev/loop{}", loop->number);
+    }
   }
   for (const auto& [key, other] : handles_) {
     if (other.inode == inode && other.access == Access::kReadWrite) return "this process";

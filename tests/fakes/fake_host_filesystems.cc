@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fmt/format.h>
 #include "base/sizes.h"
 #include "base/status_macros.h"
-#include <fmt/format.h>
 #include "tests/fakes/fake_host.h"
 
 namespace holdfast {
@@ -26,6 +26,9 @@ absl::StatusOr<FakeSuperblock> Intact(const FakeInode& image, Content content, c
 absl::Status FakeHost::Format(const UniqueFd& image, const FormatOptions& options) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(FakeHandle * handle, WritableFileOf("mkfs", image));
+  if (options.content == Content::kBlock) {
+    return absl::InvalidArgumentError("mkfs: a raw block volume has no filesystem");
+  }
   const FakeInode& inode = *handle->inode;
   FakeDisk& disk = inode.pool->disk;
   if (disk.HasData(inode.file)) {
@@ -49,6 +52,10 @@ absl::StatusOr<std::optional<Superblock>> FakeHost::Identify(const UniqueFd& ima
   ASSIGN_OR_RETURN(FakeHandle * handle, FileOf("identify", image));
   ASSIGN_OR_RETURN(auto found, ProbeSuperblock(*handle->inode));
   if (!found) return std::nullopt;
+  const FakeInode& inode = *handle->inode;
+  if (found->size_bytes > inode.pool->disk.Size(inode.file)) {
+    return absl::DataLossError("superblock: the filesystem is larger than the image");
+  }
   const bool needs_recovery = found->content == Content::kXfs || found->dirty;
   return Superblock{found->content, found->uuid, found->size_bytes, needs_recovery, found->errors};
 }
@@ -71,6 +78,9 @@ absl::Status FakeHost::CheckFilesystem(const UniqueFd& image, Content content) {
   ASSIGN_OR_RETURN(FakeHandle * handle, FileOf("fsck", image));
   auto superblock = Intact(*handle->inode, content, "fsck");
   if (!superblock.ok()) return absl::DataLossError(superblock.status().message());
+  if (superblock->dirty) {
+    return absl::FailedPreconditionError("fsck: expected an empty log, found one to be replayed");
+  }
   if (superblock->damaged) return absl::DataLossError("fsck: root directory is damaged");
   return absl::OkStatus();
 }
@@ -78,7 +88,8 @@ absl::Status FakeHost::CheckFilesystem(const UniqueFd& image, Content content) {
 absl::Status FakeHost::GrowUnmounted(const UniqueFd& image, Content content) {
   const auto lock = Enter();
   if (content != Content::kExt4) {
-    return absl::InternalError(fmt::format("{} grows only mounted", ContentName(content)));
+    return absl::InvalidArgumentError(
+        fmt::format("grow: {} grows while it is mounted", ContentName(content)));
   }
   ASSIGN_OR_RETURN(FakeHandle * handle, WritableFileOf("resize2fs", image));
   const FakeInode& inode = *handle->inode;
@@ -114,7 +125,7 @@ absl::Status FakeHost::GrowMounted(const UniqueFd& root, Content content) {
   auto& [super, superblock] = mounted;
   if (content != super->content) return KernelError("grow", ContentName(content), ENOTTY);
   if (content == Content::kExt4 && !can_grow_ext4_mounted_) {
-    return KernelError("EXT4_IOC_RESIZE_FS", super->loop->image ? "a mount" : "", EPERM);
+    return absl::FailedPreconditionError("EXT4_IOC_RESIZE_FS: expected CAP_SYS_RESOURCE");
   }
   if (super->read_only) return KernelError("grow", "a read-only mount", EROFS);
   superblock.size_bytes = std::max(superblock.size_bytes, super->loop->size_bytes);

@@ -2,15 +2,21 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fmt/format.h>
 #include "base/sizes.h"
 #include "base/status_macros.h"
-#include <fmt/format.h>
 #include "tests/fakes/fake_host.h"
 
 namespace holdfast {
 namespace {
 
 constexpr uint64_t kLoopDevices = 7ull << 8;  // makedev(7, number)
+
+absl::Status Gone(const Loop& loop) {
+  return absl::FailedPreconditionError(
+      fmt::format("{}: expected inode {} behind it, found it free or backing another file",
+                  loop.path, loop.backing_inode));
+}
 
 }  // namespace
 
@@ -83,7 +89,7 @@ absl::StatusOr<AttachedLoop> FakeHost::Attach(const UniqueFd& image, const LoopO
 absl::Status FakeHost::PinLoop(const Loop& loop) {
   const auto lock = Enter();
   const LoopPtr found = FindLoop(loop);
-  if (!found) return KernelError("LOOP_SET_STATUS64", loop.path, ENXIO);
+  if (!found) return Gone(loop);
   found->autoclear = false;
   pinned_.insert(found);
   return absl::OkStatus();
@@ -99,6 +105,9 @@ absl::Status FakeHost::Detach(const Loop& loop) {
   const auto lock = Enter();
   LoopPtr found = FindLoop(loop);
   if (!found) return absl::OkStatus();
+  // LOOP_CLR_FD with users left: the kernel clears it when the last one closes.
+  found->autoclear = true;
+  pinned_.erase(found);
   if (IsHeld(found)) {
     const std::string who = !found->foreign_openers.empty() ? found->foreign_openers.front()
                             : !found->super.expired()       ? "a mounted filesystem"
@@ -106,7 +115,6 @@ absl::Status FakeHost::Detach(const Loop& loop) {
     return absl::FailedPreconditionError(
         fmt::format("detach {}: it is held by {}; end that and try again", loop.path, who));
   }
-  pinned_.erase(found);
   loops_.erase(loop.number);
   return absl::OkStatus();
 }
@@ -125,14 +133,14 @@ absl::StatusOr<std::vector<Loop>> FakeHost::Attachments(const FileFacts& image) 
 absl::Status FakeHost::UpdateLoopSize(const Loop& loop) {
   const auto lock = Enter();
   const LoopPtr found = FindLoop(loop);
-  if (!found) return KernelError("LOOP_SET_CAPACITY", loop.path, ENXIO);
+  if (!found) return Gone(loop);
   found->size_bytes = found->image->pool->disk.Size(found->image->file) / kBlockBytes * kBlockBytes;
   return absl::OkStatus();
 }
 
 absl::Status FakeHost::SyncLoop(const Loop& loop) {
   const auto lock = Enter();
-  if (!FindLoop(loop)) return KernelError("fsync", loop.path, ENXIO);
+  if (!FindLoop(loop)) return Gone(loop);
   return absl::OkStatus();
 }
 

@@ -3,8 +3,8 @@
 #include <array>
 #include <cerrno>
 
-#include "base/status_macros.h"
 #include <fmt/format.h>
+#include "base/status_macros.h"
 #include "tests/fakes/fake_host.h"
 
 namespace holdfast {
@@ -72,6 +72,9 @@ absl::Status FakeHost::CheckMountable(const FakeLoop& loop, const FakeSuperblock
 
 absl::StatusOr<UniqueFd> FakeHost::MountDetached(const Loop& loop, const MountOptions& options) {
   const auto lock = Enter();
+  if (options.content == Content::kBlock) {
+    return absl::InvalidArgumentError("mount: a raw block volume has no filesystem");
+  }
   LoopPtr found = FindLoop(loop);
   if (!found) return KernelError("fsconfig", loop.path, ENXIO);
   ASSIGN_OR_RETURN(auto superblock, ProbeSuperblock(*found->image));
@@ -91,7 +94,7 @@ absl::StatusOr<UniqueFd> FakeHost::MountDetached(const Loop& loop, const MountOp
   auto mount = std::make_shared<FakeMount>();
   mount->id = next_mount_id_++;
   mount->super = std::move(super);
-  mount->read_only = options.flags.read_only;
+  mount->read_only = read_only;
   mount->flags = options.flags;
   return HandOut({.mount = std::move(mount)});
 }
@@ -120,11 +123,16 @@ absl::Status FakeHost::MoveMount(const UniqueFd& mount, const std::string& targe
   const auto lock = Enter();
   ASSIGN_OR_RETURN(MountPtr moved, MountOf("move_mount", mount));
   ASSIGN_OR_RETURN(Target place, Resolve(target));
-  if (!place.inode) return KernelError("move_mount", target, ENOENT);
+  if (!place.inode) {
+    return absl::FailedPreconditionError(
+        fmt::format("target {}: expected to exist, found nothing", target));
+  }
   const bool folder = place.inode->kind == FakeInode::Kind::kFolder;
-  if (folder != (moved->super != nullptr)) return KernelError("move_mount", target, ENOTDIR);
+  if (folder != (moved->super != nullptr)) {
+    return absl::InvalidArgumentError(fmt::format("move_mount {}: Not a directory", target));
+  }
   if (!moved->target.empty()) return KernelError("move_mount", target, EINVAL);
-  moved->target = target;
+  moved->target = place.path;
   table_.push_back(moved);
   return absl::OkStatus();
 }
@@ -162,8 +170,8 @@ MountEntry FakeHost::Entry(const FakeMount& mount) {
 
 absl::StatusOr<std::optional<MountEntry>> FakeHost::MountedAt(const std::string& target) {
   const auto lock = Enter();
-  RETURN_IF_ERROR(Resolve(target).status());
-  const MountPtr mount = TopmostAt(target);
+  ASSIGN_OR_RETURN(const Target place, Resolve(target));
+  const MountPtr mount = TopmostAt(place.path);
   if (!mount) return std::nullopt;
   return Entry(*mount);
 }
@@ -180,18 +188,18 @@ absl::StatusOr<std::vector<MountEntry>> FakeHost::MountsOf(const Loop& loop) {
 
 absl::StatusOr<UniqueFd> FakeHost::OpenMount(const std::string& target) {
   const auto lock = Enter();
-  RETURN_IF_ERROR(Resolve(target).status());
-  MountPtr mount = TopmostAt(target);
+  ASSIGN_OR_RETURN(const Target place, Resolve(target));
+  MountPtr mount = TopmostAt(place.path);
   if (!mount) return absl::FailedPreconditionError(fmt::format("{} is no mount", target));
   return HandOut({.mount = std::move(mount)});
 }
 
 absl::Status FakeHost::Unmount(const std::string& target) {
   const auto lock = Enter();
-  RETURN_IF_ERROR(Resolve(target).status());
-  const MountPtr mount = TopmostAt(target);
+  ASSIGN_OR_RETURN(const Target place, Resolve(target));
+  const MountPtr mount = TopmostAt(place.path);
   if (!mount) return absl::OkStatus();
-  const auto busy = busy_.find(target);
+  const auto busy = busy_.find(place.path);
   const bool ours = std::any_of(handles_.begin(), handles_.end(),
                                 [&](const auto& entry) { return entry.second.mount == mount; });
   if (ours || busy != busy_.end()) {

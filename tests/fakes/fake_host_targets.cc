@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/status_macros.h"
 #include <fmt/format.h>
+#include "base/status_macros.h"
 #include "tests/fakes/fake_host.h"
 
 namespace holdfast {
@@ -18,14 +18,16 @@ absl::StatusOr<FakeHost::Target> FakeHost::Resolve(const std::string& target) {
   }
   Target found;
   found.inode = root_;
-  for (size_t start = 1; start <= target.size();) {
+  for (size_t start = 1; start < target.size();) {
     const size_t end = std::min(target.find('/', start), target.size());
-    found.name = target.substr(start, end - start);
+    const std::string name = target.substr(start, end - start);
     start = end + 1;
-    if (found.name.empty() || found.name == "." || found.name == ".." ||
-        found.name.find('\0') != std::string::npos) {
+    if (name.empty()) continue;
+    if (name == "." || name == ".." || name.find('\0') != std::string::npos) {
       return absl::InvalidArgumentError(fmt::format("target {}: not a plain path", target));
     }
+    found.name = name;
+    found.path += "/" + name;
     found.parent = found.inode;
     found.inode = nullptr;
     if (!found.parent) continue;
@@ -67,7 +69,7 @@ absl::Status FakeHost::RemoveTarget(const std::string& target) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(Target place, Resolve(target));
   if (!place.inode) return absl::OkStatus();
-  if (TopmostAt(target)) {
+  if (TopmostAt(place.path)) {
     return absl::FailedPreconditionError(fmt::format("target {}: it is a mount", target));
   }
   if (!place.inode->entries.empty() || (place.inode->kind == FakeInode::Kind::kFile &&

@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/sizes.h"
 #include <fmt/format.h>
+#include "base/sizes.h"
 
 namespace holdfast {
 

@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <map>
 
-#include "base/sizes.h"
 #include <fmt/format.h>
+#include "base/sizes.h"
 
 namespace holdfast {
 namespace {

@@ -5,8 +5,8 @@
 #include <mutex>
 #include <string>
 
-#include "absl/status/status.h"
 #include <fmt/format.h>
+#include "absl/status/status.h"
 
 namespace holdfast {
 

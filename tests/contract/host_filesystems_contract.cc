@@ -1,0 +1,208 @@
+// os/filesystems.h
+#include "tests/contract/host_contract.h"
+
+namespace holdfast {
+namespace {
+
+// Where the superblock has its UUID: a bit flipped there is a superblock damaged.
+uint64_t UuidOffset(Content content) {
+  switch (content) {
+    case Content::kXfs:
+      return 32;
+    case Content::kBtrfs:
+      return 64 * kKiB + 32;
+    default:
+      return 1024 + 0x68;
+  }
+}
+
+absl::Status FlipByte(Host& host, const UniqueFd& image, uint64_t offset) {
+  ASSIGN_OR_RETURN(std::string byte, host.Read(image, offset, 1));
+  byte[0] = static_cast<char>(byte[0] ^ 0x40);
+  return host.Write(image, offset, byte);
+}
+
+TEST_P(HostContract, Identify_OfZeroes_IsNullopt) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", 8 * kMiB));
+  ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
+  EXPECT_FALSE(superblock.has_value());
+}
+
+TEST_P(FilesystemContract, Format_IsIdentifiedAsWhatItIs) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
+  ASSERT_TRUE(superblock.has_value());
+  EXPECT_EQ(superblock->content, content());
+  EXPECT_EQ(superblock->uuid, kUuid);
+  EXPECT_EQ(superblock->size_bytes, ImageBytes(content()));
+  EXPECT_EQ(superblock->needs_recovery, content() == Content::kXfs);
+  EXPECT_FALSE(superblock->has_errors);
+  EXPECT_OK(host().CheckFilesystem(image, content()));
+}
+
+TEST_P(FilesystemContract, Format_OfAThickImage_LeavesEveryBlockAllocated) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", ImageBytes(content())));
+  ASSERT_OK(host().Preallocate(image, 0, ImageBytes(content())));
+  ASSERT_OK(host().Format(image, {.content = content(), .uuid = kUuid, .thick = true}));
+  ASSERT_OK_AND_ASSIGN(const FileFacts facts, host().Describe(image));
+  EXPECT_GE(facts.allocated_bytes, ImageBytes(content()));
+}
+
+TEST_P(FilesystemContract, Format_OverData_IsRefusedAndChangesNothing) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", ImageBytes(content())));
+  ASSERT_OK(host().Write(image, 20 * kMiB, "precious"));
+  EXPECT_CODE(host().Format(image, {.content = content(), .uuid = kUuid, .thick = false}),
+              kFailedPrecondition);
+  ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
+  EXPECT_FALSE(superblock.has_value());
+  ASSERT_OK_AND_ASSIGN(const std::string data, host().Read(image, 20 * kMiB, 8));
+  EXPECT_EQ(data, "precious");
+}
+
+TEST_P(FilesystemContract, Identify_OfADamagedSuperblock_IsDataLoss) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK(FlipByte(host(), image, UuidOffset(content())));
+  EXPECT_CODE(host().Identify(image), kDataLoss);
+  EXPECT_CODE(host().CheckFilesystem(image, content()), kDataLoss);
+  ASSERT_OK(FlipByte(host(), image, UuidOffset(content())));
+  EXPECT_OK(host().Identify(image));
+}
+
+TEST_P(FilesystemContract, SetFilesystemUuid_ChangesThatAlone) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK(host().SetFilesystemUuid(image, content(), kOtherUuid));
+  ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
+  ASSERT_TRUE(superblock.has_value());
+  EXPECT_EQ(superblock->uuid, kOtherUuid);
+  EXPECT_EQ(superblock->size_bytes, ImageBytes(content()));
+  EXPECT_OK(host().CheckFilesystem(image, content()));
+  EXPECT_OK(Mount(image, content()));
+}
+
+TEST_P(FilesystemContract, CheckFilesystem_OfSomethingElse_IsDataLoss) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", ImageBytes(content())));
+  EXPECT_CODE(host().CheckFilesystem(image, content()), kDataLoss);
+}
+
+TEST_P(FilesystemContract, Grow_ToTheImage) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  const uint64_t grown = ImageBytes(content()) + 64 * kMiB;
+  ASSERT_OK(host().Resize(image, grown));
+  if (content() == Content::kExt4) {
+    ASSERT_OK(host().GrowUnmounted(image, content()));
+  } else {
+    EXPECT_CODE(host().GrowUnmounted(image, content()), kInvalidArgument);
+    ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+    ASSERT_TRUE(host().CanGrowMounted(content()));
+    ASSERT_OK_AND_ASSIGN(const Usage before, host().ReadUsage(mounted.root));
+    ASSERT_OK(host().GrowMounted(mounted.root, content()));
+    ASSERT_OK_AND_ASSIGN(const Usage after, host().ReadUsage(mounted.root));
+    EXPECT_GT(after.total_bytes, before.total_bytes);
+  }
+  ASSERT_TRUE(IsDetachedSoon(image));
+  ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
+  ASSERT_TRUE(superblock.has_value());
+  EXPECT_EQ(superblock->size_bytes, grown);
+  EXPECT_OK(host().CheckFilesystem(image, content()));
+}
+
+TEST_P(FilesystemContract, GrowMounted_Ext4WithoutTheCapability_IsRefused) {
+  if (content() != Content::kExt4) GTEST_SKIP() << "only ext4 needs a capability";
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK(host().Resize(image, 64 * kMiB));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+  if (host().CanGrowMounted(content())) {
+    EXPECT_OK(host().GrowMounted(mounted.root, content()));
+  } else {
+    EXPECT_CODE(host().GrowMounted(mounted.root, content()), kFailedPrecondition);
+  }
+}
+
+TEST_P(FilesystemContract, SetRoot_IsSeenAfterARemount_AndItsIdentityStays) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  RootAttributes fresh;
+  {
+    ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+    ASSERT_OK_AND_ASSIGN(fresh, host().ReadRoot(mounted.root));
+    ASSERT_OK(host().SetRoot(mounted.root, 02770, Owner{1001, 1002}));
+  }
+  EXPECT_EQ(fresh.mode, 0755u);
+  EXPECT_EQ(fresh.owner, 0u);
+  EXPECT_EQ(fresh.access_acl, "");
+  ASSERT_TRUE(IsDetachedSoon(image));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+  ASSERT_OK_AND_ASSIGN(const RootAttributes root, host().ReadRoot(mounted.root));
+  EXPECT_EQ(root.mode, 02770u);
+  EXPECT_EQ(root.owner, 1001u);
+  EXPECT_EQ(root.group, 1002u);
+  EXPECT_EQ(root.inode, fresh.inode);
+  EXPECT_EQ(root.generation, fresh.generation);
+  EXPECT_EQ(root.birth_time, fresh.birth_time);
+  EXPECT_FALSE(root.change_time == fresh.change_time);
+}
+
+TEST_P(FilesystemContract, SetRoot_OfAClone_LeavesItsOriginalAlone) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK_AND_ASSIGN(const UniqueFd clone, NewClone(image, "clone"));
+  {
+    ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(clone, content()));
+    ASSERT_OK(host().SetRoot(mounted.root, 0700, std::nullopt));
+  }
+  ASSERT_TRUE(IsDetachedSoon(clone));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+  ASSERT_OK_AND_ASSIGN(const RootAttributes root, host().ReadRoot(mounted.root));
+  EXPECT_EQ(root.mode, 0755u);
+}
+
+TEST_P(FilesystemContract, Freeze_UntilThaw) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+  ASSERT_OK_AND_ASSIGN(const bool never, host().Thaw(mounted.root));
+  EXPECT_FALSE(never);
+  ASSERT_OK(host().Freeze(mounted.root));
+  EXPECT_FALSE(host().Freeze(mounted.root).ok());
+  EXPECT_OK(host().ReadRoot(mounted.root)) << "reading is not held up";
+  ASSERT_OK_AND_ASSIGN(const bool thawed, host().Thaw(mounted.root));
+  EXPECT_TRUE(thawed);
+  ASSERT_OK_AND_ASSIGN(const bool again, host().Thaw(mounted.root));
+  EXPECT_FALSE(again);
+  EXPECT_OK(host().SyncMounted(mounted.root));
+}
+
+// What a snapshot under load and its clone are made of.
+TEST_P(FilesystemContract, ACutUnderFreeze_BecomesAFilesystemOfItsOwn) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount live, Mount(image, content()));
+  ASSERT_OK(host().SetRoot(live.root, 0750, std::nullopt));
+  ASSERT_OK(host().Freeze(live.root));
+  auto cut = NewClone(image, "cut");
+  ASSERT_OK(host().Thaw(live.root));
+  ASSERT_OK(cut);
+  {
+    ASSERT_OK_AND_ASSIGN(const DetachedMount replay, Mount(*cut, content(), true));
+    ASSERT_OK_AND_ASSIGN(const RootAttributes root, host().ReadRoot(replay.root));
+    EXPECT_EQ(root.mode, 0750u);
+  }
+  ASSERT_TRUE(IsDetachedSoon(*cut));
+  ASSERT_OK(host().SetFilesystemUuid(*cut, content(), kOtherUuid));
+  EXPECT_OK(host().CheckFilesystem(*cut, content()));
+  EXPECT_OK(Mount(*cut, content())) << "beside its original, which is still mounted";
+}
+
+TEST_P(FilesystemContract, ReadUsage_AddsUp) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+  ASSERT_OK_AND_ASSIGN(const Usage usage, host().ReadUsage(mounted.root));
+  EXPECT_GT(usage.total_bytes, ImageBytes(content()) / 4);
+  EXPECT_LE(usage.total_bytes, ImageBytes(content()));
+  EXPECT_LE(usage.used_bytes + usage.available_bytes, usage.total_bytes);
+  if (content() == Content::kBtrfs) {
+    EXPECT_EQ(usage.total_inodes, 0u);
+  } else {
+    EXPECT_GT(usage.total_inodes, 0u);
+    EXPECT_LE(usage.used_inodes + usage.available_inodes, usage.total_inodes);
+  }
+}
+
+}  // namespace
+}  // namespace holdfast

@@ -1,0 +1,114 @@
+// os/loops.h
+#include "tests/contract/host_contract.h"
+
+namespace holdfast {
+namespace {
+
+TEST_P(HostContract, Attach_GivesALoopThatIsFoundByItsImage) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", 8 * kMiB));
+  ASSERT_OK_AND_ASSIGN(const FileFacts facts, host().Describe(image));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop attached, host().Attach(image, {}));
+  ASSERT_OK_AND_ASSIGN(const auto found, host().Attachments(facts));
+  ASSERT_EQ(found.size(), 1u);
+  for (const Loop& loop : {attached.loop, found[0]}) {
+    EXPECT_EQ(loop.path, "/dev/loop" + std::to_string(loop.number));
+    EXPECT_EQ(loop.backing_device, facts.device);
+    EXPECT_EQ(loop.backing_inode, facts.inode);
+    EXPECT_EQ(loop.size_bytes, 8 * kMiB);
+    EXPECT_TRUE(loop.direct_io);
+    EXPECT_TRUE(loop.autoclear);
+    EXPECT_FALSE(loop.read_only);
+  }
+  EXPECT_EQ(found[0].device, attached.loop.device);
+}
+
+TEST_P(HostContract, Attach_ReadOnly_FromAReadOnlyDescriptor) {
+  ASSERT_OK(NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(const auto image, host().OpenFile(folder(), "image", Access::kReadOnly));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop attached,
+                       host().Attach(*image, {.access = Access::kReadOnly}));
+  EXPECT_TRUE(attached.loop.read_only);
+  ASSERT_OK_AND_ASSIGN(const auto writer, host().OtherWriter(*image));
+  EXPECT_FALSE(writer.has_value()) << *writer;
+}
+
+TEST_P(HostContract, Attach_ClosedDescriptor_DetachesByItself) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {}));
+  attached.fd.Close();
+  EXPECT_TRUE(IsDetachedSoon(image));
+}
+
+TEST_P(HostContract, Attach_OfOneImageTwice_IsSeenTwice) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop first, host().Attach(image, {}));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop second, host().Attach(image, {}));
+  EXPECT_NE(first.loop.number, second.loop.number);
+  ASSERT_OK_AND_ASSIGN(const size_t count, CountAttachments(image));
+  EXPECT_EQ(count, 2u);
+}
+
+TEST_P(HostContract, PinLoop_LivesOnUntilDetach) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(const FileFacts facts, host().Describe(image));
+  ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {}));
+  ASSERT_OK(host().PinLoop(attached.loop));
+  attached.fd.Close();
+  ASSERT_OK_AND_ASSIGN(const auto found, host().Attachments(facts));
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_FALSE(found[0].autoclear);
+  EXPECT_OK(host().SyncLoop(attached.loop));
+  ASSERT_OK(host().Detach(attached.loop));
+  ASSERT_OK_AND_ASSIGN(const size_t count, CountAttachments(image));
+  EXPECT_EQ(count, 0u);
+  EXPECT_OK(host().Detach(attached.loop)) << "gone is gone";
+}
+
+TEST_P(HostContract, Detach_WhileItIsOpen_IsFailedPrecondition) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {}));
+  ASSERT_OK(host().PinLoop(attached.loop));
+  EXPECT_CODE(host().Detach(attached.loop), kFailedPrecondition);
+  ASSERT_OK_AND_ASSIGN(const size_t count, CountAttachments(image));
+  EXPECT_EQ(count, 1u);
+  attached.fd.Close();
+  EXPECT_OK(host().Detach(attached.loop));
+  EXPECT_TRUE(IsDetachedSoon(image));
+}
+
+TEST_P(HostContract, Detach_OfANumberThatBacksAnotherFileByNow_LeavesThatAlone) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(const UniqueFd other, NewFile("other", kMiB));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop attached, host().Attach(other, {}));
+  ASSERT_OK_AND_ASSIGN(const FileFacts facts, host().Describe(image));
+  Loop stale = attached.loop;
+  stale.backing_inode = facts.inode;
+  EXPECT_OK(host().Detach(stale));
+  ASSERT_OK_AND_ASSIGN(const size_t count, CountAttachments(other));
+  EXPECT_EQ(count, 1u);
+}
+
+TEST_P(HostContract, UpdateLoopSize_FollowsTheImage) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(const FileFacts facts, host().Describe(image));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop attached, host().Attach(image, {}));
+  ASSERT_OK(host().Resize(image, 4 * kMiB));
+  ASSERT_OK_AND_ASSIGN(const auto before, host().Attachments(facts));
+  EXPECT_EQ(before.at(0).size_bytes, kMiB);
+  ASSERT_OK(host().UpdateLoopSize(attached.loop));
+  ASSERT_OK_AND_ASSIGN(const auto after, host().Attachments(facts));
+  EXPECT_EQ(after.at(0).size_bytes, 4 * kMiB);
+}
+
+TEST_P(HostContract, ALoopThatIsGone_IsNeitherPinnedNorSyncedNorGrown) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {}));
+  attached.fd.Close();
+  ASSERT_TRUE(IsDetachedSoon(image));
+  EXPECT_FALSE(host().PinLoop(attached.loop).ok());
+  EXPECT_FALSE(host().SyncLoop(attached.loop).ok());
+  EXPECT_FALSE(host().UpdateLoopSize(attached.loop).ok());
+}
+
+}  // namespace
+}  // namespace holdfast
