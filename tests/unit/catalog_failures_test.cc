@@ -1,8 +1,6 @@
 // What the catalog answers when something goes wrong, and that nothing of a failed call stays.
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sqlite3.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -158,25 +156,25 @@ TEST(CatalogFailures, DamagedSnapshotAndTrashRows_AreDataLossNamingTheRow) {
   EXPECT_TRUE(absl::StrContains(trash.message(), "trash t")) << trash;
 }
 
+// SQLite answers a full disk and a full page count with the same code.
 TEST(CatalogFailures, FullDisk_IsResourceExhaustedAndNothingStays) {
   const TestFolder folder;
   MakeCatalog(folder.catalog());
-  // A file that may not grow answers as a full disk does.
-  auto catalog = OpenCatalog(folder.catalog(), Access::kReadWrite, [](std::string_view) {
-                   return absl::OkStatus();
-                 }).value();
-  Volume big = FullVolume("vol-big");
-  big.labels["x"] = std::string(1 << 20, 'x');
-  rlimit old_limit{};
-  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
-  ASSERT_NE(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
-  const rlimit small{.rlim_cur = 256 << 10, .rlim_max = old_limit.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-  const absl::Status status = catalog->InsertVolume(big);
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
-  EXPECT_FALSE(status.ok());
-  EXPECT_EQ(Ids(*catalog->AllVolumes()), Strings{"vol-a"});
-  EXPECT_TRUE(catalog->InsertVolume(big).ok());
+  auto database = Database::Open(folder.catalog(), Database::Mode::kReadWrite, nullptr).value();
+  const int64_t pages = database->ReadInt("PRAGMA page_count").value();
+  const auto fill = [&]() -> absl::Status {
+    absl::Status status = database->Execute("DELETE FROM trash");
+    if (status.ok()) {
+      status = database->Execute("UPDATE volumes SET details = hex(zeroblob(1000000))");
+    }
+    return status;
+  };
+  ASSERT_TRUE(database->Execute("PRAGMA max_page_count=" + std::to_string(pages)).ok());
+  const absl::Status status = database->Write(fill);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(database->ReadInt("SELECT count(*) FROM trash").value(), 1);
+  ASSERT_TRUE(database->Execute("PRAGMA max_page_count=1000000").ok());
+  EXPECT_TRUE(database->Write(fill).ok());
 }
 
 TEST(CatalogFailures, LockedByAnotherProcess_IsUnavailable) {
