@@ -21,8 +21,6 @@ using grpc::experimental::ServerInterceptorFactoryInterface;
 using grpc::experimental::ServerRpcInfo;
 
 constexpr int kMaxReceiveBytes = 4 * 1024 * 1024;
-// How long a handler may need to notice that its call was cancelled.
-constexpr std::chrono::seconds kCancelGrace{2};
 
 // Mends the statuses that gRPC makes by itself. Without a thread for a call it says
 // RESOURCE_EXHAUSTED, which the provisioner takes for "no space on this node": UNAVAILABLE means
@@ -100,17 +98,17 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (server == nullptr) {
     return absl::UnavailableError(fmt::format("cannot listen on {}", options.endpoint));
   }
-  return std::unique_ptr<Server>(new Server(std::move(server), options.shutdown_timeout));
+  return std::unique_ptr<Server>(new Server(std::move(server), options));
 }
 
-Server::Server(std::unique_ptr<grpc::Server> server, std::chrono::milliseconds shutdown_timeout)
-    : server_(std::move(server)), shutdown_timeout_(shutdown_timeout) {}
+Server::Server(std::unique_ptr<grpc::Server> server, const ServerOptions& options)
+    : server_(std::move(server)), options_(options) {}
 
 Server::~Server() {
   if (shutdown_.joinable()) {
     shutdown_.join();
   } else {
-    server_->Shutdown(std::chrono::system_clock::now() + shutdown_timeout_);
+    server_->Shutdown(std::chrono::system_clock::now() + options_.shutdown_timeout);
   }
 }
 
@@ -119,12 +117,13 @@ absl::Status Server::Stop() {
   std::future<void> end = ended.get_future();
   // On a thread of its own, because gRPC waits for its handlers however long they take.
   shutdown_ = std::thread([this, ended = std::move(ended)]() mutable {
-    server_->Shutdown(std::chrono::system_clock::now() + shutdown_timeout_);
+    server_->Shutdown(std::chrono::system_clock::now() + options_.shutdown_timeout);
     ended.set_value();
   });
-  if (end.wait_for(shutdown_timeout_ + kCancelGrace) == std::future_status::timeout) {
+  if (end.wait_for(options_.shutdown_timeout + options_.cancel_grace) ==
+      std::future_status::timeout) {
     return absl::DeadlineExceededError(
-        fmt::format("a call still runs {} ms after the stop", shutdown_timeout_.count()));
+        fmt::format("a call still runs {} ms after the stop", options_.shutdown_timeout.count()));
   }
   return absl::OkStatus();
 }

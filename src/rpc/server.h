@@ -25,6 +25,8 @@ struct ServerOptions {
   int max_threads = 192;
   // How long Stop() lets calls in flight run before it cancels them.
   std::chrono::milliseconds shutdown_timeout{std::chrono::seconds(30)};
+  // And then how long a handler may need to notice it.
+  std::chrono::milliseconds cancel_grace{std::chrono::seconds(2)};
 };
 
 class Server {
@@ -43,17 +45,17 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Accepts nothing more and lets calls in flight end. DEADLINE_EXCEEDED: a handler still runs,
-  // shutdown_timeout and a short grace after its cancellation; the process may only exit then,
-  // without destroying what the handler uses. To be called once.
+  // cancel_grace after it was cancelled; the process may only exit then, without destroying what
+  // the handler uses. To be called once.
   absl::Status Stop();
 
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
  private:
-  Server(std::unique_ptr<grpc::Server> server, std::chrono::milliseconds shutdown_timeout);
+  Server(std::unique_ptr<grpc::Server> server, const ServerOptions& options);
 
   std::unique_ptr<grpc::Server> server_;
-  const std::chrono::milliseconds shutdown_timeout_;
+  const ServerOptions options_;
   std::thread shutdown_;
 };
 

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <string>
 
+#include "identity/identity_service.h"
 #include "os/unix_socket.h"
 #include "rpc/server.h"
 
@@ -206,10 +207,11 @@ TEST_F(SocketTest, AServerBehindAClaim_IsForItsOwnerAloneAndRemovesItsSocket) {
   ASSERT_TRUE(claim.ok()) << claim.status();
   ServerOptions options;
   options.endpoint = "unix://" + path();
+  IdentityService identity([] { return ProbeState{}; });
   std::unique_ptr<Server> server;
   {
     const PrivateCreation private_socket;
-    auto started = Server::Start(options, {}, {});
+    auto started = Server::Start(options, {&identity}, {});
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
   }
@@ -218,6 +220,7 @@ TEST_F(SocketTest, AServerBehindAClaim_IsForItsOwnerAloneAndRemovesItsSocket) {
   EXPECT_EQ(bound.st_mode & 0777, 0600u);
   EXPECT_TRUE(claim->Protect().ok());
   EXPECT_TRUE(server->Stop().ok());
+  EXPECT_NE(access(path().c_str(), F_OK), 0) << "the socket is left behind";
 }
 
 TEST_F(SocketTest, ASocketWithAListener_IsRefusedAndStays) {

