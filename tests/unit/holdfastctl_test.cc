@@ -1,0 +1,205 @@
+// holdfastctl on catalogs in a temporary folder; pools themselves are for the sanity suite.
+#include "ctl.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "integrity/verdict.h"
+#include "nlohmann/json.hpp"
+
+namespace holdfast::ctl {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr char kPoolUuid[] = "0f8fad5b-d9cb-469f-a165-70867728950e";
+
+class Holdfastctl : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "holdfastctl-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    pool_ = pattern;
+    catalog_ = CreateCatalog(pool_ + "/catalog.db",
+                             {.uuid = kPoolUuid, .name = "fast", .created_unix_nanos = 1})
+                   .value();
+  }
+  void TearDown() override {
+    catalog_.reset();
+    std::filesystem::remove_all(pool_);
+  }
+
+  // Runs it on the pool, the catalog open as a server would have it.
+  int Run(std::vector<std::string> arguments) {
+    out_.str("");
+    err_.str("");
+    Surroundings surroundings{[]() -> absl::StatusOr<Host*> { return absl::InternalError("none"); },
+                              environment_, out_, err_};
+    return ctl::Run(arguments, surroundings);
+  }
+
+  Volume MakeVolume(const std::string& name) {
+    Volume volume;
+    volume.id = MakeId(ObjectKind::kVolume, kPoolUuid, name);
+    volume.name = name;
+    volume.incarnation = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed";
+    volume.state = ObjectState::kReady;
+    volume.capacity_bytes = volume.filesystem_bytes = uint64_t{1} << 30;
+    volume.filesystem_uuid = "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d";
+    volume.stage.last_end = LastEnd::kClean;
+    volume.stage.root = RootAttributes{.inode = 2, .mode = 0700, .owner = 26, .group = 26};
+    return volume;
+  }
+  Volume Refused(const std::string& name) {
+    Volume volume = MakeVolume(name);
+    RootAttributes found = *volume.stage.root;
+    found.mode = 0755;
+    volume.stage.verdict = Verdict{JudgeRoot(volume, found).sentence, found};
+    return volume;
+  }
+
+  std::string pool_;
+  std::unique_ptr<Catalog> catalog_;
+  std::map<std::string, std::string> environment_;
+  std::ostringstream out_, err_;
+};
+
+TEST_F(Holdfastctl, Misuse_IsOneLineAndExit2) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"volume"},
+                                             {"volume", "destroy"},
+                                             {"volume", "list", "--pools", pool_},
+                                             {"volume", "inspect", "--pool", pool_},
+                                             {"pool", "init"},
+                                             {"volume", "list"}}) {
+    EXPECT_EQ(Run(arguments), kExitMisused);
+    EXPECT_THAT(out_.str(), IsEmpty());
+    EXPECT_EQ(std::count(err_.str().begin(), err_.str().end(), '\n'), 1) << err_.str();
+    EXPECT_THAT(err_.str(), testing::StartsWith("holdfastctl: "));
+  }
+}
+
+TEST_F(Holdfastctl, UnknownVariable_IsOneLineAndExit2) {
+  environment_ = {{"HOLDFAST_POOL", pool_}, {"HOLDFAST_POOLS", "/x"}};
+  EXPECT_EQ(Run({"volume", "list"}), kExitMisused);
+  EXPECT_THAT(err_.str(), HasSubstr("HOLDFAST_POOLS"));
+}
+
+TEST_F(Holdfastctl, VariablesOfTheServer_AreAllLawful) {
+  // The server makes a variable of each of its options.
+  std::ifstream source(HOLDFAST_SOURCE_DIR "/src/config.cc");
+  const std::string text{std::istreambuf_iterator<char>(source), {}};
+  const std::regex option("add\\(\"--([a-z-]+)\"");
+  for (std::sregex_iterator it(text.begin(), text.end(), option), end; it != end; ++it) {
+    std::string variable = "HOLDFAST_" + (*it)[1].str();
+    for (char& c : variable) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
+    environment_[variable] = "x";
+  }
+  ASSERT_GT(environment_.size(), 5u);
+  environment_["HOLDFAST_POOL"] = pool_;
+  EXPECT_EQ(Run({"volume", "list"}), kExitDone) << err_.str();
+}
+
+TEST_F(Holdfastctl, Help_IsExit0OnStandardOutput) {
+  EXPECT_EQ(Run({"--help"}), kExitDone);
+  EXPECT_THAT(out_.str(), HasSubstr("volume"));
+  EXPECT_EQ(Run({"volume", "acknowledge", "--help"}), kExitDone);
+  EXPECT_EQ(Run({"--version"}), kExitDone);
+  EXPECT_THAT(err_.str(), IsEmpty());
+}
+
+TEST_F(Holdfastctl, VolumeList_ShowsEveryStateWherePoolsComeFromFlagOrVariable) {
+  Volume volume = MakeVolume("pvc-1");
+  ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
+  volume = Refused("pvc-2");
+  volume.state = ObjectState::kDeleting;
+  ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
+  ASSERT_EQ(Run({"--pool", pool_, "volume", "list"}), kExitDone) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("pvc-1"));
+  EXPECT_THAT(out_.str(), HasSubstr("deleting"));
+  EXPECT_THAT(out_.str(), HasSubstr("refused"));
+  const std::string by_flag = out_.str();
+  environment_["HOLDFAST_POOL"] = pool_;
+  ASSERT_EQ(Run({"volume", "list"}), kExitDone);
+  EXPECT_EQ(out_.str(), by_flag);
+  ASSERT_EQ(Run({"volume", "list", "--json"}), kExitDone);
+  const auto json = nlohmann::json::parse(out_.str());
+  EXPECT_EQ(json["volumes"].size(), 2u);
+}
+
+TEST_F(Holdfastctl, VolumeInspect_ShowsTheRecordWithItsModeInOctal) {
+  const Volume volume = Refused("pvc-1");
+  ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
+  for (const std::string& key : {volume.id, volume.name}) {
+    ASSERT_EQ(Run({"volume", "inspect", key, "--pool", pool_}), kExitDone) << err_.str();
+    EXPECT_THAT(out_.str(), HasSubstr("0700"));
+    EXPECT_THAT(out_.str(), HasSubstr(volume.stage.verdict->sentence));
+    EXPECT_THAT(out_.str(), HasSubstr("1073741824 (1 GiB)"));
+  }
+  ASSERT_EQ(Run({"volume", "inspect", volume.id, "--pool", pool_, "--json"}), kExitDone);
+  const auto json = nlohmann::json::parse(out_.str());
+  EXPECT_EQ(json["stage"]["root"]["mode"], "0700");
+  EXPECT_EQ(json["stage"]["verdict"]["found"]["mode"], "0755");
+  EXPECT_EQ(json["filesystem_uuid"], volume.filesystem_uuid);
+}
+
+TEST_F(Holdfastctl, VolumeAcknowledge_MakesWhatWasFoundTheRecordAndSaysSo) {
+  Volume volume = Refused("pvc-1");
+  ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
+  ASSERT_EQ(Run({"volume", "acknowledge", volume.id, "--pool", pool_}), kExitDone) << err_.str();
+  EXPECT_EQ(out_.str(), "volume " + volume.id + ": accepted mode 0755 (was mode 0700)\n");
+  const Volume after = catalog_->FindVolume(volume.id)->value();
+  EXPECT_EQ(after.stage.root->mode, 0755u);
+  EXPECT_FALSE(after.stage.verdict.has_value());
+  EXPECT_EQ(Run({"volume", "acknowledge", volume.id, "--pool", pool_}), kExitRefused);
+  EXPECT_THAT(err_.str(), HasSubstr(volume.id));
+}
+
+TEST_F(Holdfastctl, VolumeAcknowledge_OfWhatCouldNotBeRead_IsRefusedAndKeepsTheVerdict) {
+  Volume volume = Refused("pvc-1");
+  volume.stage.verdict->found.reset();
+  ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
+  EXPECT_EQ(Run({"volume", "acknowledge", "pvc-1", "--pool", pool_}), kExitRefused);
+  EXPECT_TRUE(catalog_->FindVolume(volume.id)->value().stage.verdict.has_value());
+}
+
+TEST_F(Holdfastctl, SnapshotList_ShowsConsistencyAndSource) {
+  Snapshot snapshot;
+  snapshot.id = MakeId(ObjectKind::kSnapshot, kPoolUuid, "snap-1");
+  snapshot.name = "snap-1";
+  snapshot.incarnation = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed";
+  snapshot.volume_id = MakeId(ObjectKind::kVolume, kPoolUuid, "pvc-1");
+  snapshot.state = ObjectState::kReady;
+  snapshot.consistency = Consistency::kFrozen;
+  snapshot.created_unix_nanos = 1'795'425'011'000'000'000;
+  ASSERT_TRUE(catalog_->InsertSnapshot(snapshot).ok());
+  ASSERT_EQ(Run({"snapshot", "list", "--pool", pool_}), kExitDone) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("frozen"));
+  EXPECT_THAT(out_.str(), HasSubstr("2026-11-23T09:10:11Z"));
+  ASSERT_EQ(Run({"snapshot", "list", "--pool", pool_, "--json"}), kExitDone);
+  EXPECT_EQ(nlohmann::json::parse(out_.str())["snapshots"][0]["volume_id"], snapshot.volume_id);
+}
+
+TEST_F(Holdfastctl, UnknownVolumeOrPool_IsOneLineAndExit1) {
+  EXPECT_EQ(Run({"volume", "inspect", "a\nb", "--pool", pool_}), kExitRefused);
+  EXPECT_EQ(std::count(err_.str().begin(), err_.str().end(), '\n'), 1) << err_.str();
+  EXPECT_EQ(Run({"volume", "list", "--pool", pool_ + "/none"}), kExitRefused);
+  EXPECT_THAT(err_.str(), HasSubstr("holdfastctl pool init"));
+}
+
+TEST_F(Holdfastctl, NamesOfAnybody_AreShownWithoutControlCharacters) {
+  Volume volume = MakeVolume("evil\x1b[2J");
+  ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
+  ASSERT_EQ(Run({"volume", "list", "--pool", pool_}), kExitDone);
+  EXPECT_THAT(out_.str(), testing::Not(HasSubstr("\x1b")));
+}
+
+}  // namespace
+}  // namespace holdfast::ctl
