@@ -1,0 +1,96 @@
+// What is not the recorded filesystem is never mounted, formatted or written.
+#include <filesystem>
+
+#include "tests/integration/integration_test.h"
+
+namespace holdfast {
+namespace {
+
+class IdentityTest : public GroundTest {
+ protected:
+  // Refused, nothing shown, and not one byte of the image written by us.
+  void ExpectRefusedUntouched(const Claim& claim, absl::StatusCode code,
+                              const std::vector<std::string>& words) {
+    const std::string before = DigestOf(ImagePath(claim));
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(Refused(Stage(claim), code, words));
+    EXPECT_FALSE(Mounted(StagingPath(claim)));
+    EXPECT_EQ(LoopsOfImage(claim), std::vector<std::string>());
+    EXPECT_EQ(DigestOf(ImagePath(claim)), before);
+  }
+
+  std::vector<std::string> Mkfs() const {
+    switch (content()) {
+      case Content::kXfs:
+        return {"mkfs.xfs", "-q", "-f"};
+      case Content::kBtrfs:
+        return {"mkfs.btrfs", "-q", "-f"};
+      default:
+        return {"mkfs.ext4", "-q", "-F"};
+    }
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Grounds, IdentityTest, ::testing::ValuesIn(FilesystemGrounds()),
+                         GroundName);
+
+TEST_P(IdentityTest, Stage_FilesystemRemadeByHand_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "remade", .content = content()}));
+  const std::string uuid = Row(claim).filesystem_uuid;
+  std::vector<std::string> remake = Mkfs();
+  remake.push_back(ImagePath(claim));
+  MustRun(remake);
+  ExpectRefusedUntouched(claim, absl::StatusCode::kDataLoss,
+                         {"expected " + std::string(ContentName(content())) + " " + uuid});
+}
+
+TEST_P(IdentityTest, Stage_FilesystemOfAnotherVolume_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "victim", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const Claim other, Create({.name = "other", .content = content()}));
+  MustRun({"dd", "if=" + ImagePath(other), "of=" + ImagePath(claim), "bs=4M", "conv=notrunc,fsync",
+           "status=none"});
+  ExpectRefusedUntouched(claim, absl::StatusCode::kDataLoss,
+                         {Row(claim).filesystem_uuid, Row(other).filesystem_uuid});
+}
+
+TEST_P(IdentityTest, Stage_SuperblockWiped_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "wiped", .content = content()}));
+  MustRun({"dd", "if=/dev/zero", "of=" + ImagePath(claim), "bs=128K", "count=1",
+           "conv=notrunc,fsync", "status=none"});
+  ExpectRefusedUntouched(claim, absl::StatusCode::kDataLoss, {claim.id});
+}
+
+TEST_P(IdentityTest, Stage_OneByteOfTheSuperblockChanged_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "rotten", .content = content()}));
+  // Within the checksummed part of each: ext4 at 1 KiB, XFS at 0, btrfs at 64 KiB.
+  const uint64_t at = content() == Content::kExt4  ? 1024 + 0x78 + 3
+                      : content() == Content::kXfs ? 108 + 3
+                                                   : 65536 + 0x12b + 3;
+  ASSERT_EQ(WriteBytes(ImagePath(claim), at, 1, 0x5a), 0);
+  ExpectRefusedUntouched(claim, absl::StatusCode::kDataLoss, {});
+}
+
+TEST_P(IdentityTest, Stage_ImageReplacedByACopy_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "replaced", .content = content()}));
+  const std::string image = ImagePath(claim);
+  MustRun({"cp", "--reflink=always", image, image + ".copy"});
+  MustRun({"mv", image + ".copy", image});
+  ExpectRefusedUntouched(claim, absl::StatusCode::kFailedPrecondition, {"inode"});
+}
+
+TEST_P(IdentityTest, Stage_ImageMissing_IsDataLoss_AndItIsNotMadeAnew) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "missing", .content = content()}));
+  const std::string image = ImagePath(claim);
+  MustRun({"mv", image, pool() + "/elsewhere.img"});
+  EXPECT_TRUE(Refused(Stage(claim), absl::StatusCode::kDataLoss, {claim.id}));
+  EXPECT_FALSE(std::filesystem::exists(image));
+  EXPECT_OK(Delete(claim));
+}
+
+TEST_P(IdentityTest, Stage_ImageTruncated_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "short", .content = content()}));
+  MustRun({"truncate", "--size=-4096", ImagePath(claim)});
+  ExpectRefusedUntouched(claim, absl::StatusCode::kFailedPrecondition, {"size"});
+}
+
+}  // namespace
+}  // namespace holdfast

@@ -1,0 +1,207 @@
+// Who may show a volume where, and that nothing of anybody else's is ever touched.
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "os/unique_fd.h"
+#include "tests/integration/integration_test.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr auto kInUse = absl::StatusCode::kFailedPrecondition;
+
+class MountsTest : public GroundTest {
+ protected:
+  absl::Status UnpublishAt(const Claim& claim, const std::string& target) {
+    csi::v1::NodeUnpublishVolumeRequest request;
+    request.set_volume_id(claim.id);
+    request.set_target_path(target);
+    return csi().Call(request).status();
+  }
+
+  absl::Status PublishAt(const Claim& claim, const std::string& target) {
+    csi::v1::NodePublishVolumeRequest request;
+    request.set_volume_id(claim.id);
+    request.set_staging_target_path(StagingPath(claim));
+    request.set_target_path(target);
+    *request.mutable_volume_capability() = CapabilityOf(claim);
+    return csi().Call(request).status();
+  }
+
+  // "held by NAME (pid N)".
+  static std::string Holder(const std::string& name, const Child& child) {
+    return name + " (pid " + std::to_string(child.pid()) + ")";
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Grounds, MountsTest, ::testing::ValuesIn(ContentGrounds()), GroundName);
+
+TEST_P(MountsTest, Publish_WithoutStage_IsRefusedAndShowsNothing) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "unstaged", .content = content()}));
+  EXPECT_TRUE(Refused(Publish(claim), kInUse, {claim.id, "nothing of it there"}));
+  fs::create_directories(StagingPath(claim));  // as kubelet leaves it after a reboot
+  EXPECT_TRUE(Refused(Publish(claim), kInUse, {claim.id}));
+  EXPECT_FALSE(Mounted(TargetPath(claim)));
+  EXPECT_FALSE(fs::exists(TargetPath(claim))) << "a refused publish made its target";
+}
+
+TEST_P(MountsTest, EveryCallTwice_IsTheSameAsOnce) {
+  const Wanted wanted{.name = "twice", .content = content()};
+  ASSERT_OK_AND_ASSIGN(Claim claim, Create(wanted));
+  ASSERT_OK_AND_ASSIGN(const Claim same, Create(wanted));
+  EXPECT_EQ(same.id, claim.id);
+  ASSERT_OK(Stage(claim));
+  ASSERT_OK(Stage(claim));
+  ASSERT_OK(Publish(claim));
+  const std::vector<std::string> mounts = MountsBelow(folder());
+  ASSERT_OK(Publish(claim));
+  ASSERT_OK(Stage(claim));
+  EXPECT_EQ(MountsBelow(folder()), mounts);
+  ASSERT_OK_AND_ASSIGN(const std::string snapshot, Snapshot(claim, "cut"));
+  ASSERT_OK_AND_ASSIGN(const std::string again, Snapshot(claim, "cut"));
+  EXPECT_EQ(again, snapshot);
+  ASSERT_OK(Unpublish(claim));
+  ASSERT_OK(Unpublish(claim));
+  EXPECT_FALSE(fs::exists(TargetPath(claim)));
+  ASSERT_OK(Unstage(claim));
+  ASSERT_OK(Unstage(claim));
+  ASSERT_OK(Expand(claim, 2 * claim.bytes));
+  ASSERT_OK(Expand(claim, claim.bytes));
+  ASSERT_OK(DeleteSnapshot(snapshot));
+  ASSERT_OK(DeleteSnapshot(snapshot));
+  ASSERT_OK(Delete(claim));
+  ASSERT_OK(Delete(claim));
+}
+
+TEST_P(MountsTest, Stage_ImageAttachedByHand_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "attached", .content = content()}));
+  const std::string loop = MustRun({"losetup", "--find", "--show", ImagePath(claim)});
+  EXPECT_TRUE(Refused(Stage(claim), kInUse, {"not attached", loop}));
+  if (!block()) {
+    fs::create_directory(folder() + "/by-hand");
+    MustRun({"mount", loop, folder() + "/by-hand"});
+    EXPECT_TRUE(Refused(Stage(claim), kInUse, {loop, folder() + "/by-hand"}));
+    EXPECT_TRUE(Mounted(folder() + "/by-hand"));
+    MustRun({"umount", folder() + "/by-hand"});
+  }
+  EXPECT_FALSE(Mounted(StagingPath(claim)));
+  EXPECT_TRUE(Refused(Delete(claim), kInUse));
+  MustRun({"losetup", "--detach", loop});
+  EXPECT_OK(Stage(claim));
+}
+
+TEST_P(MountsTest, Stage_ImageOpenForWriting_IsRefusedNamingWho) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "open", .content = content()}));
+  UniqueFd writer(open(ImagePath(claim).c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(writer.valid());
+  EXPECT_TRUE(Refused(Stage(claim), kInUse,
+                      {"open for writing nowhere", "pid " + std::to_string(getpid())}));
+  writer = UniqueFd();
+  EXPECT_OK(Stage(claim));
+}
+
+TEST_P(MountsTest, Unpublish_OfABusyTarget_NamesWhoHoldsIt) {
+  if (block()) GTEST_SKIP() << "a device node bound to a target is never busy";
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "busy", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  ASSERT_EQ(WriteBytes(target + "/data", 0, kMiB, 1), 0);
+  const auto holder = Child::Start({"tail", "--follow", target + "/data"}, {});
+  EXPECT_FALSE(holder->Wait(std::chrono::milliseconds(200)));
+  EXPECT_TRUE(Refused(Unpublish(claim), kInUse, {target, Holder("tail", *holder)}));
+  EXPECT_TRUE(Mounted(target));
+  EXPECT_TRUE(Refused(Unstage(claim), kInUse, {target}));
+  holder->Kill();
+  EXPECT_OK(PutAway(claim));
+}
+
+TEST_P(MountsTest, Unstage_WithACopyInAnotherMountNamespace_NamesItsProcess) {
+  if (block()) GTEST_SKIP() << "a block volume is staged by its device alone";
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "copied", .content = content()}));
+  ASSERT_OK(Stage(claim));
+  const auto holder =
+      Child::Start({"unshare", "--mount", "--propagation", "private", "sleep", "300"}, {});
+  EXPECT_FALSE(holder->Wait(std::chrono::milliseconds(300)));
+  EXPECT_TRUE(Refused(Unstage(claim), kInUse, {"held by", Holder("sleep", *holder)}));
+  // Not gone, so nobody else may have it, and it cannot be deleted.
+  EXPECT_EQ(LoopsOfImage(claim).size(), 1u);
+  EXPECT_TRUE(Refused(Delete(claim), kInUse));
+  EXPECT_TRUE(Refused(Stage(claim), kInUse));
+  EXPECT_NE(Row(claim).stage.last_end, LastEnd::kClean);
+  holder->Kill();
+  EXPECT_OK(Unstage(claim));
+  EXPECT_OK(Show(claim));
+}
+
+TEST_P(MountsTest, Unstage_OfABlockVolumeInUse_NamesWhoHoldsIt) {
+  if (!block()) GTEST_SKIP() << "filesystems have tests of their own";
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "used", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  const auto holder = Child::Start({"tail", "--follow", target}, {});
+  EXPECT_FALSE(holder->Wait(std::chrono::milliseconds(200)));
+  ASSERT_OK(Unpublish(claim));
+  EXPECT_TRUE(Refused(Unstage(claim), kInUse, {Holder("tail", *holder)}));
+  EXPECT_EQ(LoopsOfImage(claim).size(), 1u);
+  holder->Kill();
+  EXPECT_OK(Unstage(claim));
+}
+
+TEST_P(MountsTest, Unstage_WhilePublished_IsRefused_AndDeleteToo) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "published", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  EXPECT_TRUE(Refused(Unstage(claim), kInUse, {target}));
+  EXPECT_TRUE(Refused(Delete(claim), kInUse));
+  EXPECT_EQ(WriteBytes(DataPath(claim, target), 0, kMiB, 2), 0);
+}
+
+TEST_P(MountsTest, Unpublish_WithAnotherVolumesId_NeverUnmounts) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "mine", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const Claim other, Create({.name = "other", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  EXPECT_TRUE(Refused(UnpublishAt(other, target), kInUse, {other.id}));
+  ASSERT_OK(Show(other));
+  EXPECT_TRUE(Refused(UnpublishAt(other, target), kInUse, {other.id}));
+  EXPECT_TRUE(Mounted(target));
+  EXPECT_EQ(WriteBytes(DataPath(claim, target), 0, kMiB, 3), 0);
+  EXPECT_TRUE(HasBytes(DataPath(claim, target), 0, kMiB, 3));
+  // A target that somebody else mounted is not ours to take.
+  EXPECT_TRUE(Refused(PublishAt(other, target), kInUse, {target}));
+}
+
+TEST_P(MountsTest, Targets_ThroughLinksOrOutsideTheKubeletRoot_AreRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "placed", .content = content()}));
+  ASSERT_OK(Stage(claim));
+  fs::create_directories(folder() + "/outside");
+  fs::create_directories(driver().kubelet() + "/pods/real");
+  fs::create_directory_symlink(folder() + "/outside", driver().kubelet() + "/pods/link");
+  for (const std::string& target :
+       {driver().kubelet() + "/pods/link/mount", folder() + "/outside/mount",
+        driver().kubelet() + "/pods/../../outside/mount",
+        driver().kubelet() + "/pods/real/../link/mount", driver().kubelet() + "-not/mount",
+        driver().kubelet(), std::string("/"), std::string("relative/mount")}) {
+    EXPECT_TRUE(Refused(PublishAt(claim, target), absl::StatusCode::kInvalidArgument)) << target;
+    EXPECT_TRUE(Refused(UnpublishAt(claim, target), absl::StatusCode::kInvalidArgument)) << target;
+  }
+  EXPECT_TRUE(fs::is_empty(folder() + "/outside"));
+  // The target itself a link.
+  fs::create_directory_symlink(folder() + "/outside", driver().kubelet() + "/pods/real/mount");
+  EXPECT_FALSE(PublishAt(claim, driver().kubelet() + "/pods/real/mount").ok());
+  EXPECT_TRUE(fs::is_empty(folder() + "/outside"));
+  EXPECT_TRUE(Refused(PublishAt(claim, driver().kubelet() + "/pods/missing/mount"), kInUse));
+}
+
+TEST_P(MountsTest, Unpublish_LeavesAFolderWithFilesAlone) {
+  if (block()) GTEST_SKIP() << "a block volume's target is a file";
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "files", .content = content()}));
+  const std::string target = TargetPath(claim);
+  fs::create_directories(target);
+  ASSERT_EQ(WriteBytes(target + "/precious", 0, kBlockBytes, 4), 0);
+  EXPECT_TRUE(Refused(Unpublish(claim), kInUse, {target}));
+  EXPECT_TRUE(HasBytes(target + "/precious", 0, kBlockBytes, 4));
+}
+
+}  // namespace
+}  // namespace holdfast

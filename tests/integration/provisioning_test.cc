@@ -1,0 +1,101 @@
+// Thick stays thick, thin gives space back, and no mkfs meets a byte of anybody's.
+#include "tests/integration/integration_test.h"
+
+namespace holdfast {
+namespace {
+
+class ProvisioningTest : public GroundTest {
+ protected:
+  // Whatever a filesystem or device offers for giving blocks back.
+  static void DiscardAll(const Claim& claim, const std::string& target) {
+    if (IsBlock(claim)) {
+      Execute({"blkdiscard", target});
+    } else {
+      Execute({"fstrim", target});
+    }
+  }
+
+  // Writes and removes, so that there is something to give back.
+  static void WriteAndRemove(const Claim& claim, const std::string& target) {
+    ASSERT_EQ(WriteBytes(DataPath(claim, target), 0, 32 * kMiB, 1), 0);
+    if (IsBlock(claim)) return;
+    MustRun({"rm", DataPath(claim, target)});
+    MustRun({"sync", "--file-system", target});
+  }
+
+  void ExpectThick(const Claim& claim) {
+    EXPECT_GE(AllocatedBytes(ImagePath(claim)), claim.bytes);
+    EXPECT_GE(BlocksOf(ImagePath(claim)).allocated, claim.bytes);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Grounds, ProvisioningTest, ::testing::ValuesIn(AllGrounds()), GroundName);
+
+TEST_P(ProvisioningTest, Thick_StaysAllocated_AfterDiscardRestoreAndClone) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "thick", .content = content()}));
+  ExpectThick(claim);
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  WriteAndRemove(claim, target);
+  DiscardAll(claim, target);
+  ExpectThick(claim);
+  ASSERT_OK(PutAway(claim));
+  ExpectThick(claim);
+
+  ASSERT_OK_AND_ASSIGN(const std::string snapshot, Snapshot(claim, "cut"));
+  ASSERT_OK_AND_ASSIGN(const Claim restored, Create({.name = "restored",
+                                                     .content = content(),
+                                                     .bytes = 2 * claim.bytes,
+                                                     .snapshot_id = snapshot}));
+  ASSERT_OK_AND_ASSIGN(const Claim clone,
+                       Create({.name = "clone", .content = content(), .volume_id = claim.id}));
+  ExpectThick(restored);
+  ExpectThick(clone);
+}
+
+TEST_P(ProvisioningTest, Thin_AllocatesWhatIsWritten_AndGivesBackWhatIsDiscarded) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "thin",
+                                                  .content = content(),
+                                                  .bytes = kGiB,
+                                                  .parameters = {{"provisioning", "thin"}}}));
+  const uint64_t empty = AllocatedBytes(ImagePath(claim));
+  EXPECT_LT(empty, 80 * kMiB);
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  ASSERT_EQ(WriteBytes(DataPath(claim, target), 0, 128 * kMiB, 2), 0);
+  const uint64_t full = AllocatedBytes(ImagePath(claim));
+  EXPECT_GE(full, empty + 100 * kMiB);
+  if (!block()) MustRun({"rm", DataPath(claim, target)});
+  if (!block()) MustRun({"sync", "--file-system", target});
+  DiscardAll(claim, target);
+  EXPECT_LT(AllocatedBytes(ImagePath(claim)), empty + 40 * kMiB);
+}
+
+class FormatTest : public IntegrationTest {};
+
+// Programs that make filesystems never run in the node path, whatever lies in the image.
+TEST_F(FormatTest, Stage_OfAnImageWithoutItsFilesystem_NeverFormats) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "zeroed"}));
+  MustRun({"dd", "if=/dev/zero", "of=" + ImagePath(claim), "bs=1M", "count=64",
+           "conv=notrunc,fsync", "status=none"});
+  const std::string before = DigestOf(ImagePath(claim));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(Refused(Stage(claim), absl::StatusCode::kDataLoss, {"no filesystem"}));
+    EXPECT_FALSE(Mounted(StagingPath(claim)));
+  }
+  EXPECT_EQ(DigestOf(ImagePath(claim)), before);
+}
+
+TEST_F(FormatTest, Volumes_Have4096ByteBlocks_WhateverTheirSize) {
+  for (const uint64_t bytes : {16 * kMiB, 64 * kMiB, 600 * kMiB}) {
+    ASSERT_OK_AND_ASSIGN(const Claim claim,
+                         Create({.name = "of-" + std::to_string(bytes), .bytes = bytes}));
+    ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+    EXPECT_EQ(MustRun({"stat", "--file-system", "--format=%S", target}), "4096");
+    const std::vector<std::string> loops = LoopsOfImage(claim);
+    ASSERT_EQ(loops.size(), 1u);
+    EXPECT_EQ(MustRun({"blockdev", "--getss", loops[0]}), "4096");
+    EXPECT_EQ(MustRun({"losetup", "--noheadings", "--output=DIO", loops[0]}).back(), '1');
+  }
+}
+
+}  // namespace
+}  // namespace holdfast
