@@ -53,7 +53,10 @@ class Holdfastctl : public testing::Test {
     volume.capacity_bytes = volume.filesystem_bytes = uint64_t{1} << 30;
     volume.filesystem_uuid = "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d";
     volume.stage.last_end = LastEnd::kClean;
-    volume.stage.root = RootAttributes{.inode = 2, .mode = 0700, .owner = 26, .group = 26};
+    RootAttributes& root = volume.stage.root.emplace();
+    root.inode = 2;
+    root.mode = 0700;
+    root.owner = root.group = 26;
     return volume;
   }
   Volume Refused(const std::string& name) {
