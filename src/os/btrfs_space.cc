@@ -61,6 +61,10 @@ absl::Status ReadClasses(const UniqueFd& folder, BtrfsSpace& space) {
   return absl::OkStatus();
 }
 
+uint64_t FreeMetadata(const BtrfsSpace& space) {
+  return SaturatingSubtract(space.metadata.total, space.metadata.used + space.global_reserve);
+}
+
 }  // namespace
 
 absl::StatusOr<BtrfsSpace> ReadBtrfsSpace(const UniqueFd& folder) {
@@ -87,11 +91,13 @@ uint64_t FreeForData(const BtrfsSpace& space) {
   // The kernel's chunk sizes: 256 MiB of metadata up to 50 GiB, 1 GiB above, a tenth at most.
   const uint64_t chunk =
       std::min(space.device_bytes > 50 * kGiB ? kGiB : 256 * kMiB, space.device_bytes / 10);
-  const uint64_t metadata_free =
-      SaturatingSubtract(space.metadata.total, space.metadata.used + space.global_reserve);
-  const uint64_t reserved = SaturatingSubtract(chunk, metadata_free) * space.metadata.copies;
+  const uint64_t reserved = SaturatingSubtract(chunk, FreeMetadata(space)) * space.metadata.copies;
   return SaturatingSubtract(space.data.total, space.data.used) +
          SaturatingSubtract(space.unallocated, reserved) / space.data.copies;
+}
+
+uint64_t FreeForMetadata(const BtrfsSpace& space) {
+  return space.unallocated + FreeMetadata(space) * space.metadata.copies;
 }
 
 }  // namespace holdfast

@@ -30,4 +30,7 @@ absl::StatusOr<BtrfsSpace> ReadBtrfsSpace(const UniqueFd& folder);
 // unable to record anything, deletions included.
 uint64_t FreeForData(const BtrfsSpace& space);
 
+// Device bytes that metadata can still get, copies counted (FolderFilesystem).
+uint64_t FreeForMetadata(const BtrfsSpace& space);
+
 }  // namespace holdfast

@@ -59,9 +59,18 @@ absl::Status ApplyFlag(const std::string& flag, MountFlags& flags) {
     size_t name_size = 0, value_size = 0;
     const int result = mnt_optstr_next_option(&cursor, &name, &name_size, &value, &value_size);
     if (result < 0 || (result == 0 && name_size == 0)) return Refuse(flag);
-    if (result > 0) return absl::OkStatus();
+    if (result > 0) {
+      // It also calls it the end where a quote stays open.
+      const bool finished = std::string_view(cursor).find_first_not_of(',') == std::string::npos;
+      return finished ? absl::OkStatus() : Refuse(flag);
+    }
     MountFlags::Option option{std::string(name, name_size), std::nullopt};
     if (value != nullptr) option.value = std::string(Unquote({value, value_size}));
+    // libmount takes "=5" for a name.
+    if (option.name.find_first_of("=\"") != std::string::npos ||
+        option.value.value_or("").find('"') != std::string::npos) {
+      return Refuse(flag);
+    }
     if (option.value.has_value() || !ApplyMountFlag(option.name, flags)) {
       flags.filesystem_options.push_back(std::move(option));
     }
