@@ -103,15 +103,15 @@ bool HostContractBase::IsDetachedSoon(const UniqueFd& image) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, HostContract, ::testing::ValuesIn(MachineKinds()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& tested) { return tested.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(, FilesystemContract,
                          ::testing::Combine(::testing::ValuesIn(MachineKinds()),
                                             ::testing::Values(Content::kExt4, Content::kXfs,
                                                               Content::kBtrfs)),
-                         [](const auto& info) {
-                           return std::get<0>(info.param).name + "_with_" +
-                                  ContentName(std::get<1>(info.param));
+                         [](const auto& tested) {
+                           return std::get<0>(tested.param).name + "_with_" +
+                                  ContentName(std::get<1>(tested.param));
                          });
 
 }  // namespace holdfast

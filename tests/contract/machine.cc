@@ -78,7 +78,7 @@ class LinuxMachine final : public Machine {
   void MakeSymlink(const std::string& path, const std::string& to) override {
     fs::create_symlink(to, path);
   }
-  void RemovePath(const std::string& path) override { fs::remove(path); }
+  void RemovePath(const std::string& path) override { fs::remove_all(path); }
   std::vector<std::string> Leftovers() override {
     std::vector<std::string> found;
     Eventually([&] {
