@@ -1,0 +1,215 @@
+#include "bench/driver.h"
+
+#include <fcntl.h>
+#include <grpcpp/grpcpp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/status_macros.h"
+
+namespace holdfast::bench {
+namespace {
+
+constexpr char kNode[] = "bench";
+
+std::string Log(const std::string& folder) { return folder + "/driver.log"; }
+
+std::string LastLine(const std::string& path) {
+  std::ifstream file(path);
+  std::string line, last;
+  while (std::getline(file, line)) last = line;
+  return last;
+}
+
+// It ends with us, however we end. `log` empty: it says what it says to our caller.
+absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command, const std::string& log) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : command) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  const pid_t pid = fork();
+  if (pid < 0) return absl::InternalError("fork failed");
+  if (pid > 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  const int output = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  dup2(output, 1);
+  dup2(output, 2);
+  execv(arguments[0], arguments.data());
+  _exit(127);
+}
+
+absl::Status Call(const char* method, const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  return absl::InternalError(fmt::format("{}: {} (code {})", method, status.error_message(),
+                                         static_cast<int>(status.error_code())));
+}
+
+csi::v1::VolumeCapability Capability(const std::string& filesystem) {
+  csi::v1::VolumeCapability capability;
+  capability.mutable_access_mode()->set_mode(
+      csi::v1::VolumeCapability::AccessMode::SINGLE_NODE_WRITER);
+  if (filesystem.empty()) {
+    capability.mutable_block();
+  } else {
+    capability.mutable_mount()->set_fs_type(filesystem);
+  }
+  return capability;
+}
+
+}  // namespace
+
+Driver::Driver(DriverOptions options, pid_t pid) : options_(std::move(options)), pid_(pid) {
+  const auto channel = grpc::CreateChannel("unix://" + options_.folder + "/csi.sock",
+                                           grpc::InsecureChannelCredentials());
+  identity_ = csi::v1::Identity::NewStub(channel);
+  controller_ = csi::v1::Controller::NewStub(channel);
+  node_ = csi::v1::Node::NewStub(channel);
+}
+
+absl::StatusOr<std::unique_ptr<Driver>> Driver::Start(const DriverOptions& options) {
+  const std::string log = Log(options.folder);
+  ASSIGN_OR_RETURN(const pid_t init, Spawn({options.programs + "/holdfastctl", "pool", "init",
+                                            options.pool, "--name", "bench"},
+                                           log));
+  int status = 0;
+  waitpid(init, &status, 0);
+  if (status != 0) return absl::InternalError("holdfastctl pool init: " + LastLine(log));
+  ASSIGN_OR_RETURN(const pid_t pid,
+                   Spawn({options.programs + "/holdfast", "all", "--endpoint",
+                          "unix://" + options.folder + "/csi.sock", "--pool", options.pool,
+                          "--node-id", kNode, "--kubelet-root", options.targets, "--run-folder",
+                          options.folder + "/run", "--trash-grace", "0"},
+                         log));
+  std::unique_ptr<Driver> driver(new Driver(options, pid));
+  for (int tries = 0; tries < 200; ++tries) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    csi::v1::ProbeResponse response;
+    const grpc::Status probed = driver->identity_->Probe(&context, {}, &response);
+    if (probed.ok() && response.ready().value()) return driver;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return absl::InternalError("holdfast did not become ready: " + LastLine(log));
+}
+
+Driver::~Driver() {
+  kill(pid_, SIGTERM);
+  waitpid(pid_, nullptr, 0);
+}
+
+absl::StatusOr<std::string> Driver::CreateVolume(const VolumeWish& wish) {
+  csi::v1::CreateVolumeRequest request;
+  request.set_name(wish.name);
+  request.mutable_capacity_range()->set_required_bytes(static_cast<int64_t>(wish.bytes));
+  *request.add_volume_capabilities() = Capability(wish.filesystem);
+  (*request.mutable_parameters())["provisioning"] = wish.thick ? "thick" : "thin";
+  csi::v1::VolumeContentSource source;
+  if (!wish.from_snapshot.empty()) {
+    source.mutable_snapshot()->set_snapshot_id(wish.from_snapshot);
+    *request.mutable_volume_content_source() = source;
+  } else if (!wish.from_volume.empty()) {
+    source.mutable_volume()->set_volume_id(wish.from_volume);
+    *request.mutable_volume_content_source() = source;
+  }
+  grpc::ClientContext context;
+  csi::v1::CreateVolumeResponse response;
+  RETURN_IF_ERROR(Call("CreateVolume", controller_->CreateVolume(&context, request, &response)));
+  return response.volume().volume_id();
+}
+
+absl::StatusOr<std::string> Driver::CreateSnapshot(const std::string& name,
+                                                   const std::string& volume) {
+  csi::v1::CreateSnapshotRequest request;
+  request.set_name(name);
+  request.set_source_volume_id(volume);
+  grpc::ClientContext context;
+  csi::v1::CreateSnapshotResponse response;
+  RETURN_IF_ERROR(
+      Call("CreateSnapshot", controller_->CreateSnapshot(&context, request, &response)));
+  return response.snapshot().snapshot_id();
+}
+
+absl::Status Driver::DeleteVolume(const std::string& id) {
+  csi::v1::DeleteVolumeRequest request;
+  request.set_volume_id(id);
+  grpc::ClientContext context;
+  csi::v1::DeleteVolumeResponse response;
+  return Call("DeleteVolume", controller_->DeleteVolume(&context, request, &response));
+}
+
+absl::Status Driver::DeleteSnapshot(const std::string& id) {
+  csi::v1::DeleteSnapshotRequest request;
+  request.set_snapshot_id(id);
+  grpc::ClientContext context;
+  csi::v1::DeleteSnapshotResponse response;
+  return Call("DeleteSnapshot", controller_->DeleteSnapshot(&context, request, &response));
+}
+
+std::string Driver::Target(const std::string& id) const {
+  return fmt::format("{}/{}-target", options_.targets, id);
+}
+
+std::string Driver::Staging(const std::string& id) const {
+  return fmt::format("{}/{}-staging", options_.targets, id);
+}
+
+absl::Status Driver::Open(const std::string& id, const std::string& filesystem) {
+  std::filesystem::create_directory(Staging(id));  // kubelet does
+  csi::v1::NodeStageVolumeRequest stage;
+  stage.set_volume_id(id);
+  stage.set_staging_target_path(Staging(id));
+  *stage.mutable_volume_capability() = Capability(filesystem);
+  csi::v1::NodePublishVolumeRequest publish;
+  publish.set_volume_id(id);
+  publish.set_staging_target_path(Staging(id));
+  publish.set_target_path(Target(id));
+  *publish.mutable_volume_capability() = Capability(filesystem);
+  grpc::ClientContext stage_context, publish_context;
+  csi::v1::NodeStageVolumeResponse staged;
+  csi::v1::NodePublishVolumeResponse published;
+  RETURN_IF_ERROR(Call("NodeStageVolume", node_->NodeStageVolume(&stage_context, stage, &staged)));
+  return Call("NodePublishVolume", node_->NodePublishVolume(&publish_context, publish, &published));
+}
+
+absl::Status Driver::Close(const std::string& id) {
+  csi::v1::NodeUnpublishVolumeRequest unpublish;
+  unpublish.set_volume_id(id);
+  unpublish.set_target_path(Target(id));
+  csi::v1::NodeUnstageVolumeRequest unstage;
+  unstage.set_volume_id(id);
+  unstage.set_staging_target_path(Staging(id));
+  grpc::ClientContext unpublish_context, unstage_context;
+  csi::v1::NodeUnpublishVolumeResponse unpublished;
+  csi::v1::NodeUnstageVolumeResponse unstaged;
+  RETURN_IF_ERROR(Call("NodeUnpublishVolume",
+                       node_->NodeUnpublishVolume(&unpublish_context, unpublish, &unpublished)));
+  return Call("NodeUnstageVolume", node_->NodeUnstageVolume(&unstage_context, unstage, &unstaged));
+}
+
+absl::StatusOr<OpenVolume> OpenVolume::Open(Driver& driver, const std::string& id,
+                                            const std::string& filesystem) {
+  RETURN_IF_ERROR(driver.Open(id, filesystem));
+  return OpenVolume(driver, id);
+}
+
+OpenVolume::OpenVolume(OpenVolume&& other) noexcept
+    : driver_(std::exchange(other.driver_, nullptr)), id_(std::move(other.id_)) {}
+
+absl::Status OpenVolume::Close() {
+  if (driver_ == nullptr) return absl::OkStatus();
+  return std::exchange(driver_, nullptr)->Close(id_);
+}
+
+}  // namespace holdfast::bench

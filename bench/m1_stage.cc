@@ -1,0 +1,91 @@
+// M1: NodeStageVolume and NodePublishVolume of a formatted ext4 volume, as kubelet waits for them,
+// against losetup, mount and mount --bind.
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "base/status_macros.h"
+#include "bench/rows.h"
+
+namespace holdfast::bench {
+namespace {
+
+constexpr uint64_t kBytes = uint64_t{1} << 30;
+
+struct ByHand {
+  std::string image, staging, target;
+};
+
+// Milliseconds; what was made is undone afterwards.
+absl::StatusOr<double> StageByHand(const ByHand& paths) {
+  const Stopwatch watch;
+  ASSIGN_OR_RETURN(const std::string device, AttachByHand(paths.image));
+  RETURN_IF_ERROR(RunProgram("mount", {"-t", "ext4", device, paths.staging}).status());
+  std::filesystem::create_directory(paths.target);
+  RETURN_IF_ERROR(RunProgram("mount", {"--bind", paths.staging, paths.target}).status());
+  const double milliseconds = watch.Milliseconds();
+  RETURN_IF_ERROR(RunProgram("umount", {paths.target}).status());
+  RETURN_IF_ERROR(RunProgram("umount", {paths.staging}).status());
+  RETURN_IF_ERROR(RunProgram("losetup", {"-d", device}).status());
+  std::filesystem::remove(paths.target);
+  return milliseconds;
+}
+
+absl::StatusOr<double> StageByDriver(Driver& driver, const std::string& id) {
+  const Stopwatch watch;
+  RETURN_IF_ERROR(driver.Open(id, "ext4"));
+  const double milliseconds = watch.Milliseconds();
+  RETURN_IF_ERROR(driver.Close(id));
+  return milliseconds;
+}
+
+absl::StatusOr<std::vector<Pair>> MeasureStages(Driver& driver, const std::string& id,
+                                                const ByHand& paths) {
+  std::vector<Pair> pairs;
+  for (size_t round = 0; round < 2 * kPairs; ++round) {
+    SettleDisk();
+    double ours = 0;
+    const bool odd = round % 2 == 1;
+    if (odd) {
+      ASSIGN_OR_RETURN(ours, StageByDriver(driver, id));
+    }
+    ASSIGN_OR_RETURN(const double base, StageByHand(paths));
+    ASSIGN_OR_RETURN(const double again, StageByHand(paths));
+    if (!odd) {
+      ASSIGN_OR_RETURN(ours, StageByDriver(driver, id));
+    }
+    pairs.push_back(
+        {.ours = ours, .base = odd ? base : again, .control = odd ? again / base : base / again});
+  }
+  return pairs;
+}
+
+}  // namespace
+
+absl::Status MeasureM1(Bench& bench) {
+  ASSIGN_OR_RETURN(Site* const site, bench.At(SiteKind::kXfs));
+  Driver& driver = site->driver();
+  ASSIGN_OR_RETURN(const std::string id,
+                   driver.CreateVolume({.name = "m1", .filesystem = "ext4", .bytes = kBytes}));
+  const ByHand paths = {.image = site->by_hand() + "/m1.img",
+                        .staging = site->targets() + "/m1-by-hand-staging",
+                        .target = site->targets() + "/m1-by-hand-target"};
+  RETURN_IF_ERROR(MakeFile(paths.image, kBytes, /*preallocate=*/true));
+  RETURN_IF_ERROR(RunProgram("mkfs.ext4", {"-q", "-E", "nodiscard", paths.image}).status());
+  std::filesystem::create_directory(paths.staging);
+  // Both have been mounted before: what a first mount does once is no part of this.
+  RETURN_IF_ERROR(StageByHand(paths).status());
+  RETURN_IF_ERROR(StageByDriver(driver, id).status());
+  const Bar bar{.better = Better::kLower, .must = 0.5, .aim = 0.25, .tolerance = kLatencyTolerance};
+  ASSIGN_OR_RETURN(const Outcome outcome,
+                   Measure(bar, [&] { return MeasureStages(driver, id, paths); }));
+  bench.report().Add({.row = "M1",
+                      .what = "stage + publish of ext4 against losetup and mount",
+                      .unit = "ms",
+                      .bar = bar,
+                      .outcome = outcome});
+  std::filesystem::remove(paths.image);
+  return driver.DeleteVolume(id);
+}
+
+}  // namespace holdfast::bench

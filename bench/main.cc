@@ -1,0 +1,75 @@
+// holdfast_bench: the rows of docs/performance.md. tools/bench runs it in a mount namespace.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "CLI/CLI.hpp"
+#include "bench/report.h"
+#include "bench/rows.h"
+
+namespace holdfast::bench {
+namespace {
+
+struct Row {
+  const char* name;
+  absl::Status (*measure)(Bench&);
+};
+
+// In this order: those of one site follow each other.
+constexpr Row kRows[] = {{"D1", MeasureD1}, {"D2", MeasureD2}, {"D3", MeasureD3},
+                         {"S3", MeasureS3}, {"S4", MeasureS4}, {"M1", MeasureM1},
+                         {"S1", MeasureS1}, {"M4", MeasureM4}};
+
+std::vector<std::string> RowNames() {
+  std::vector<std::string> names;
+  for (const Row& row : kRows) names.emplace_back(row.name);
+  return names;
+}
+
+bool Wanted(const std::vector<std::string>& rows, const char* name) {
+  return rows.empty() || std::find(rows.begin(), rows.end(), name) != rows.end();
+}
+
+}  // namespace
+}  // namespace holdfast::bench
+
+int main(int argc, char** argv) {
+  using namespace holdfast::bench;
+  CLI::App app("Measures holdfast against baselines made by hand", "bench");
+  std::vector<std::string> rows;
+  std::string json, folder, programs;
+  bool allow_undecided = false;
+  app.add_option("ROW", rows, "Rows to measure [all]")->check(CLI::IsMember(RowNames()));
+  app.add_option("--json", json, "Where the figures go as JSON");
+  app.add_option("--folder", folder, "An empty folder to work in")->required();
+  app.add_option("--programs", programs, "The folder of holdfast and holdfastctl")->required();
+  app.add_flag("--allow-undecided", allow_undecided,
+               "Do not fail for figures that a noisy machine left undecided");
+  CLI11_PARSE(app, argc, argv);
+
+  Report report;
+  report.PrintHeader();
+  bool failed = false;
+  {
+    Bench bench(folder, programs, report);
+    for (const Row& row : kRows) {
+      if (!Wanted(rows, row.name)) continue;
+      const absl::Status status = row.measure(bench);
+      if (status.ok()) continue;
+      failed = true;
+      fmt::print(stderr, "{}: not measured: {}\n", row.name, std::string(status.message()));
+      bench.Leave();  // what it left behind must not touch the next row
+    }
+  }
+  report.PrintSummary();
+  if (!json.empty() && !report.WriteJson(json)) {
+    fmt::print(stderr, "{}: cannot be written\n", json);
+    failed = true;
+  }
+  return failed ? 1 : report.ExitCode(allow_undecided);
+}
