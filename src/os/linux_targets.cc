@@ -28,6 +28,16 @@ absl::Status NotAMount(const std::string& target) {
       fmt::format("target {}: expected a mount, found none", target));
 }
 
+// A folder goes onto a folder and a device onto a file: the kernel's refusal says neither.
+absl::Status CheckSameKind(const UniqueFd& mount, const UniqueFd& place,
+                           const std::string& target) {
+  struct stat shown, covered;
+  if (fstat(mount.get(), &shown) != 0) return ErrnoStatus(errno, "stat", "mount");
+  if (fstat(place.get(), &covered) != 0) return ErrnoStatus(errno, "stat", target);
+  if (S_ISDIR(shown.st_mode) == S_ISDIR(covered.st_mode)) return absl::OkStatus();
+  return WrongKind(target, S_ISDIR(shown.st_mode) ? TargetKind::kFolder : TargetKind::kFile);
+}
+
 // The target's parent; a missing one is the caller's mistake.
 absl::StatusOr<UniqueFd> RequireParent(const TargetPath& path) {
   absl::StatusOr<UniqueFd> parent = OpenTargetParent(path);
@@ -50,10 +60,10 @@ absl::Status LinuxHost::MoveMount(const UniqueFd& mount, const std::string& targ
           fmt::format("target {}: expected to exist, found nothing", target));
     }
     RETURN_IF_ERROR(place.status());
+    RETURN_IF_ERROR(CheckSameKind(mount, *place, target));
     if (move_mount(mount.get(), "", place->get(), "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
-      const auto code = errno == ENOTDIR ? absl::StatusCode::kInvalidArgument : CodeOfErrno(errno);
-      return ErrnoStatusAs(code, errno, "move_mount", target);
+      return ErrnoStatus(errno, "move_mount", target);
     }
   }
   // What a stranger who opens the path now would get.
