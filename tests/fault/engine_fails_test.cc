@@ -1,5 +1,6 @@
 // The engine behind the controller fails: its code and sentence reach the caller unchanged, and the
 // call succeeds when the engine does.
+#include "base/sizes.h"
 #include "controller/controller_service.h"
 #include "engine/fake/fake_engine.h"
 #include "gtest/gtest.h"
@@ -12,7 +13,8 @@ namespace {
 class EngineFails : public testing::TestWithParam<absl::StatusCode> {};
 
 TEST_P(EngineFails, EveryRpc_AnswersItsCodeAndThenSucceeds) {
-  FakeEngine inner;
+  FakeClock clock;
+  FakeEngine inner(clock, {{.name = "default", .size_bytes = 100 * kGiB}});
   FaultyEngine engine(inner);
   ControllerService controller(engine, {.node_id = "node"});
   const absl::Status fault(GetParam(), "the disk is on fire");

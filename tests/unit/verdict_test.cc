@@ -80,7 +80,7 @@ TEST_P(EachField, ChangedByAPublish_IsRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Root, EachField, testing::ValuesIn(kChanges),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(Verdict, SameAttributesWithAnotherCtime_AreUnchanged) {
   RootAttributes found = Root();

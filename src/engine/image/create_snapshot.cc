@@ -26,16 +26,14 @@ absl::Status CheckStillFits(const Pool& pool) {
 
 }  // namespace
 
-SpaceRequest ImageEngine::SpaceForCut(const LocalVolume& source, const UniqueFd& image,
-                                      uint64_t more_bytes) {
+absl::StatusOr<SpaceRequest> ImageEngine::SpaceForCut(const LocalVolume& source,
+                                                      const UniqueFd& image, uint64_t more_bytes) {
+  ASSIGN_OR_RETURN(const auto extents, host_.Extents(image));
+  more_bytes += CloneMetadataBytes(source.pool->filesystem, extents.size());
   // Where the bound already owes the whole volume, sharing adds nothing to it.
   const bool counted = OwedUpperBound(source.volume) > 0;
-  return {.bound_bytes = (counted ? 0 : source.volume.capacity_bytes) + more_bytes,
-          .exact_bytes = [this, &image, more_bytes]() -> absl::StatusOr<uint64_t> {
-            ASSIGN_OR_RETURN(const uint64_t unshared, UnsharedDataBytes(host_, image));
-            return unshared + more_bytes;
-          },
-          .provisioned_bytes = more_bytes};
+  return SpaceRequest{.bound_bytes = (counted ? 0 : source.volume.capacity_bytes) + more_bytes,
+                      .exact_bytes = UnsharedDataBytes(extents) + more_bytes};
 }
 
 absl::Status ImageEngine::MarkShared(LocalVolume& source) {
@@ -76,7 +74,8 @@ absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
     RETURN_IF_ERROR(MarkShared(source));
     return source.pool->catalog->InsertSnapshot(snapshot);
   };
-  RETURN_IF_ERROR(Admit(*source.pool, SpaceForCut(source, image, 0), intend));
+  ASSIGN_OR_RETURN(const SpaceRequest need, SpaceForCut(source, image, 0));
+  RETURN_IF_ERROR(Admit(*source.pool, need, intend));
   auto cut = CutSnapshot(source, image, snapshot);
   if (cut.ok()) return cut;
   return DiscardAfter(cut.status(), *source.pool, snapshot, trash_policy());

@@ -105,7 +105,8 @@ class ImageEngine final : public StorageEngine {
                                        Snapshot snapshot);
   absl::StatusOr<CloneSource> OpenSnapshot(const LocalSnapshot& source);
   // What a reflink copy of the volume adds to what is owed, and `more_bytes` for the copy itself.
-  SpaceRequest SpaceForCut(const LocalVolume& source, const UniqueFd& image, uint64_t more_bytes);
+  absl::StatusOr<SpaceRequest> SpaceForCut(const LocalVolume& source, const UniqueFd& image,
+                                           uint64_t more_bytes);
   // The bound must know of sharing before it exists. Updates `source` too.
   absl::Status MarkShared(LocalVolume& source);
 

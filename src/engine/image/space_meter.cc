@@ -25,7 +25,9 @@ absl::StatusOr<uint64_t> PendingCutBytes(const Pool& pool, const std::string& vo
   ASSIGN_OR_RETURN(const auto volume, pool.catalog->FindVolume(volume_id));
   if (!volume) return 0;
   ASSIGN_OR_RETURN(const auto file, OpenForMeasuring(pool, volume->incarnation));
-  return file ? UnsharedDataBytes(pool.host, *file) : absl::StatusOr<uint64_t>(0);
+  if (!file) return 0;
+  ASSIGN_OR_RETURN(const auto extents, pool.host.Extents(*file));
+  return UnsharedDataBytes(extents);
 }
 
 absl::StatusOr<uint64_t> OwedExactly(const Pool& pool, const Volume& volume) {
@@ -64,7 +66,7 @@ absl::Status CheckRequest(const Pool& pool, Precision precision, const SpaceRequ
   ASSIGN_OR_RETURN(const PoolSpace space, MeasureSpace(pool, precision, request.provisioned_bytes));
   uint64_t more = request.bound_bytes;
   if (precision == Precision::kExact && request.exact_bytes) {
-    ASSIGN_OR_RETURN(more, request.exact_bytes());
+    more = *request.exact_bytes;
   }
   return CheckFits(space, more, pool.name());
 }
@@ -86,8 +88,7 @@ absl::StatusOr<ImageUsage> MeasureImage(Host& host, const UniqueFd& image) {
   return usage;
 }
 
-absl::StatusOr<uint64_t> UnsharedDataBytes(Host& host, const UniqueFd& image) {
-  ASSIGN_OR_RETURN(const auto extents, host.Extents(image));
+uint64_t UnsharedDataBytes(const std::vector<Extent>& extents) {
   uint64_t bytes = 0;
   for (const Extent& extent : extents) {
     if (!extent.shared && !extent.unwritten) bytes += extent.length;
@@ -121,6 +122,7 @@ absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
   ASSIGN_OR_RETURN(const FolderFilesystem filesystem, pool.host.DescribeFilesystem(pool.root));
   space.size_bytes = filesystem.size_bytes;
   space.free_bytes = filesystem.free_bytes;
+  space.metadata_free_bytes = filesystem.metadata_free_bytes;
   space.floor_bytes = FloorBytes(pool.filesystem, filesystem.size_bytes, provisioned);
   return space;
 }

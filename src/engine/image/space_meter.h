@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/image/pool.h"
@@ -24,14 +26,13 @@ absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
 absl::StatusOr<ImageUsage> MeasureImage(Host& host, const UniqueFd& image);
 
 // Bytes of an image that a reflink copy taken now would newly share.
-absl::StatusOr<uint64_t> UnsharedDataBytes(Host& host, const UniqueFd& image);
+uint64_t UnsharedDataBytes(const std::vector<Extent>& extents);
 
 // What something new will need.
 struct SpaceRequest {
   uint64_t bound_bytes = 0;  // at most this much more is allocated or owed
-  // Counted; called only when the bound does not fit. Null: the bound is exact.
-  std::function<absl::StatusOr<uint64_t>()> exact_bytes;
-  uint64_t provisioned_bytes = 0;  // how much the sum of capacities grows
+  std::optional<uint64_t> exact_bytes = std::nullopt;  // counted; nullopt: as the bound
+  uint64_t provisioned_bytes = 0;                      // how much the sum of capacities grows
 };
 
 // Checks that the request fits, purging trash oldest first when it would not otherwise, and, still
