@@ -61,6 +61,7 @@ func startDriver(c configuration, binaries string) *driverRun {
 	mustRun(run.program("holdfastctl"), "pool", "init", run.disk.mount, "--name", "sanity")
 	run.startServer()
 	run.waitUntilReady()
+	run.expectControls(c)
 	run.openFiles = run.countOpenFiles()
 	started = true
 	return run
@@ -82,10 +83,16 @@ func (r *driverRun) startServer() {
 	go func() { r.stopped <- server.Wait() }()
 }
 
-func (r *driverRun) waitUntilReady() {
-	connection, err := grpc.NewClient(r.endpoint,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority("localhost"))
+func (r *driverRun) connect(options ...grpc.DialOption) *grpc.ClientConn {
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithAuthority("localhost"))
+	connection, err := grpc.NewClient(r.endpoint, options...)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	return connection
+}
+
+func (r *driverRun) waitUntilReady() {
+	connection := r.connect()
 	defer connection.Close()
 	identity := csi.NewIdentityClient(connection)
 	gomega.Eventually(func() bool {
