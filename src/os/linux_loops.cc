@@ -91,8 +91,13 @@ absl::Status LinuxHost::PinLoop(const Loop& loop) {
 }
 
 absl::Status LinuxHost::Detach(const Loop& loop) {
+  bool pinned = false;
   {
     ASSIGN_OR_RETURN(const std::optional<UniqueFd> device, OpenLoop(loop, Access::kReadOnly));
+    if (device.has_value()) {
+      ASSIGN_OR_RETURN(const std::optional<Loop> now, ReadLoop(*device, loop.number));
+      pinned = now.has_value() && !now->autoclear;
+    }
     // With openers left, ours among them, the kernel clears it when the last one closes.
     if (device.has_value() && ioctl(device->get(), LOOP_CLR_FD) != 0 && errno != ENXIO) {
       return ErrnoStatus(errno, "LOOP_CLR_FD", loop.path);
@@ -114,8 +119,9 @@ absl::Status LinuxHost::Detach(const Loop& loop) {
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::microseconds(20'000));
   }
-  // Refused by the kernel when the number backs something else by now.
-  RemoveLoopDevice(loop.number);
+  // Refused by the kernel when the number backs something else by now. What a mount held was
+  // cleared without us, and its number is kept: see SettleDiscard.
+  if (pinned) RemoveLoopDevice(loop.number);
   return absl::OkStatus();
 }
 

@@ -45,9 +45,10 @@ class LoopDevices {
                                               const LoopOptions& options) = 0;
   // Lets it live on without us (raw block): clears autoclear.
   virtual absl::Status PinLoop(const Loop& loop) = 0;
-  // Detaches a pinned one, removes the device (settings such as discard_max_bytes stick to the
-  // number otherwise). FAILED_PRECONDITION, with who holds it open, when it is not free after a
-  // second. OK when it is already gone or backs something else by now.
+  // Detaches a pinned one and removes the device, with which its settings go. A number that only
+  // mounts held keeps "no discards" of a thick life; Attach takes it anew when it wants them.
+  // FAILED_PRECONDITION, with who holds it open, when it is not free after a second. OK when it is
+  // already gone or backs something else by now.
   virtual absl::Status Detach(const Loop& loop) = 0;
   // All loops whose backing file is that one, in every mount namespace.
   virtual absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) = 0;
