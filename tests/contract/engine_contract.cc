@@ -32,6 +32,10 @@ class ImageUnderTest final : public EngineUnderTest {
   ImageUnderTest(const Clock& clock, Machine& machine, bool real)
       : machine_(machine), path_(fmt::format("{}/pool{}", machine.pool(), ++g_pool_number)) {
     machine_.MakeFolder(path_);
+    // What earlier cases deleted is free on btrfs only after a commit.
+    const auto folder = machine_.host().OpenFolder(path_);
+    EXPECT_OK(folder);
+    EXPECT_OK(machine_.host().SyncFilesystem(*folder));
     CatalogOpener opener;
     if (real) {
       const auto identity = InitPool(machine_.host(), path_, "pool");

@@ -36,6 +36,8 @@ struct EngineKind {
   std::unique_ptr<EngineUnderTest> Make(const Clock& clock) const;
 };
 
+inline void PrintTo(const EngineKind& kind, std::ostream* stream) { *stream << kind.name; }
+
 class EngineContractBase : public ::testing::Test {
  protected:
   void Start(const EngineKind& kind);

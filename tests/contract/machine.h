@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct MachineKind {
   std::string WhyNot() const;
   std::unique_ptr<Machine> Make(uint64_t pool_bytes) const;
 };
+
+inline void PrintTo(const MachineKind& kind, std::ostream* stream) { *stream << kind.name; }
 
 // The fake and the real one, each with an XFS and a btrfs pool.
 std::vector<MachineKind> MachineKinds();

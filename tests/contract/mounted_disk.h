@@ -1,5 +1,4 @@
-// A real filesystem of the test's own: sparse file, loop device, mkfs, mount. Needs root and a
-// private mount namespace.
+// A real filesystem of the test's own: sparse file, loop device, mkfs, mount. Needs root.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +23,8 @@ class MountedDisk {
   std::string file_, path_;
 };
 
-// Why nothing real can be tested here ("needs root", …); empty: it can.
+// Why nothing real can be tested here ("needs root", …); empty: it can, and this process has a
+// private mount namespace from now on.
 std::string WhyNoRealMachine();
 
 }  // namespace holdfast
