@@ -87,6 +87,11 @@ int ServeUntilTerminated(const Config& config) {
   const auto logger = StartLog(config);
   absl::StatusOr<SocketClaim> claim = SocketClaim::Take(config.socket_path);
   if (!claim.ok()) return Refuse(claim.status());
+  if (const absl::Status run =
+          EnsureWritableFolder(config.run_folder, "choose another --run-folder");
+      !run.ok()) {
+    return Refuse(run);
+  }
   auto host = LinuxHost::Create({config.kubelet_roots, config.run_folder});
   if (!host.ok()) return Refuse(host.status());
 

@@ -1,10 +1,17 @@
 #include "os/process.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <string_view>
+
+#include "fmt/format.h"
+#include "os/unique_fd.h"
 
 namespace holdfast {
 namespace {
@@ -34,6 +41,20 @@ std::map<std::string, std::string> Environment() {
     result.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   return result;
+}
+
+absl::Status EnsureWritableFolder(const std::string& path, const std::string& remedy) {
+  const auto refuse = [&] {
+    return absl::FailedPreconditionError(
+        fmt::format("folder {}: expected one that can be written, found: {}; {}", path,
+                    std::strerror(errno), remedy));
+  };
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return refuse();
+  // access(2) lets root pass where a read-only or a pseudo filesystem refuses: create something.
+  const UniqueFd file(open(path.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file.valid()) return absl::OkStatus();
+  if (errno != EOPNOTSUPP) return refuse();
+  return access(path.c_str(), W_OK) == 0 ? absl::OkStatus() : refuse();
 }
 
 void BlockTerminationSignals() {

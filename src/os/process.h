@@ -4,12 +4,18 @@
 #include <map>
 #include <string>
 
+#include "absl/status/status.h"
+
 namespace holdfast {
 
 // gethostname(2), "localhost" when that fails.
 std::string HostName();
 
 std::map<std::string, std::string> Environment();
+
+// Makes the folder (0700, one level) when it is missing. FAILED_PRECONDITION, one sentence that
+// ends with `remedy`: it cannot be made, is no folder, or nothing can be created in it.
+absl::Status EnsureWritableFolder(const std::string& path, const std::string& remedy);
 
 // SIGTERM and SIGINT wait for WaitForTermination() from here on, SIGPIPE is ignored. Called first
 // thing in main: threads inherit it.

@@ -12,6 +12,7 @@
 
 #include "base/status_macros.h"
 #include "fmt/format.h"
+#include "os/process.h"
 
 namespace holdfast {
 namespace {
@@ -57,10 +58,8 @@ absl::StatusOr<bool> IsListening(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<SocketClaim> SocketClaim::Take(const std::string& path) {
-  const std::string folder = path.substr(0, path.rfind('/'));
-  if (!folder.empty() && mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
-    return Failed("mkdir", folder, errno);
-  }
+  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  RETURN_IF_ERROR(EnsureWritableFolder(folder, "make it or choose another --endpoint"));
   ASSIGN_OR_RETURN(UniqueFd lock, TakeLock(path));
   struct stat found {};
   if (lstat(path.c_str(), &found) != 0) {

@@ -13,8 +13,8 @@ namespace holdfast {
 class SocketClaim {
  public:
   // Makes the socket's folder (0700, one level) when it is missing, and removes a socket that
-  // nobody listens on any more. FAILED_PRECONDITION, one sentence: somebody listens, or the path is
-  // something else than a socket. INTERNAL or NOT_FOUND: the folder cannot be made or written.
+  // nobody listens on any more. FAILED_PRECONDITION, one sentence: somebody listens, the path is
+  // something else than a socket, or the folder cannot be made or written.
   static absl::StatusOr<SocketClaim> Take(const std::string& path);
 
   SocketClaim(SocketClaim&&) = default;
