@@ -139,6 +139,7 @@ size_t OpenFds() {
 }
 
 void Audit(Rig& rig, const Scenario& scenario) {
+  EXPECT_TRUE(rig.engine->PurgeExpiredTrash().ok());  // as the server does now and then
   EXPECT_EQ(rig.machine.OpenLoops().size(), scenario.loops);
   EXPECT_EQ(rig.machine.FrozenCount(), 0U);
   EXPECT_EQ(rig.machine.FilesIn("/pool/work").size(), 0U);

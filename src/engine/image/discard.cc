@@ -58,7 +58,9 @@ absl::Status DiscardFrom(Pool& pool, const UniqueFd& folder, Object object,
   TrashEntry entry = EntryOf(object);
   entry.deleted_unix_nanos = policy.now_unix_nanos;
   RETURN_IF_ERROR(pool.catalog->MoveToTrash(entry));
-  return policy.grace.count() == 0 ? PurgeEntry(pool, entry) : absl::OkStatus();
+  // It is deleted now; should its file resist, the next purge takes it.
+  if (policy.grace.count() == 0) PurgeEntry(pool, entry).IgnoreError();
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -1,22 +1,40 @@
 #include "engine/image/frozen_filesystem.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/status_macros.h"
 
 namespace holdfast {
+namespace {
+
+constexpr int kThawAttempts = 10;
+
+// A thaw that failed before left its record.
+absl::Status ThawLeftover(Host& host, const std::string& target, const UniqueFd& root) {
+  ASSIGN_OR_RETURN(const auto recorded, host.RecordedFreezes());
+  if (std::find(recorded.begin(), recorded.end(), target) == recorded.end()) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(host.Thaw(root).status());
+  return host.ForgetFreeze(target);
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<FrozenFilesystem>> FrozenFilesystem::Freeze(
     Host& host, const std::string& target, std::chrono::milliseconds deadline) {
   std::unique_ptr<FrozenFilesystem> frozen(new FrozenFilesystem(host, target));
   ASSIGN_OR_RETURN(frozen->root_, host.OpenMount(target));
+  RETURN_IF_ERROR(ThawLeftover(host, target, frozen->root_));
   RETURN_IF_ERROR(host.RecordFreeze(target));
   const absl::Status status = host.Freeze(frozen->root_);
   if (!status.ok()) {
-    frozen->done_ = true;
     host.ForgetFreeze(target).IgnoreError();  // a stale record only costs a needless thaw
     return status;
   }
+  frozen->done_ = false;
   frozen->watchdog_ = std::thread([self = frozen.get(), deadline] { self->Watch(deadline); });
   return frozen;
 }
@@ -25,43 +43,44 @@ void FrozenFilesystem::Watch(std::chrono::milliseconds deadline) {
   std::unique_lock lock(mutex_);
   if (done_changed_.wait_for(lock, deadline, [this] { return done_; })) return;
   done_ = true;
-  // Nobody can be told here; the owner learns it from Thaw.
-  host_.Thaw(root_).IgnoreError();
+  outcome_ = absl::DeadlineExceededError(
+      fmt::format("freeze of {}: expected the cut within {} ms, found it still being made; the "
+                  "pool's disk is slow, try again",
+                  target_, deadline.count()));
+  KeepThawing().IgnoreError();  // the owner is told that the deadline passed
+}
+
+absl::Status FrozenFilesystem::KeepThawing() {
+  absl::StatusOr<bool> thawed;
+  for (int attempt = 0; attempt < kThawAttempts; ++attempt) {
+    thawed = host_.Thaw(root_);
+    if (thawed.ok()) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1) * attempt);
+  }
+  // The record stays while it may be frozen: the next freeze or start thaws it.
+  RETURN_IF_ERROR(thawed.status());
+  RETURN_IF_ERROR(host_.ForgetFreeze(target_));
+  if (*thawed) return absl::OkStatus();
+  return absl::AbortedError(
+      fmt::format("freeze of {}: expected to be frozen until the cut was made, found thawed by "
+                  "somebody else; try again",
+                  target_));
 }
 
 absl::Status FrozenFilesystem::Thaw() {
-  absl::Status result;
   {
     const std::lock_guard lock(mutex_);
-    if (done_) {
-      result = absl::DeadlineExceededError(
-          fmt::format("freeze of {}: expected to be frozen until the cut was made, found thawed at "
-                      "its deadline; the node is slow, try again",
-                      target_));
-    } else {
+    if (!done_) {
       done_ = true;
-      const auto thawed = host_.Thaw(root_);
-      if (!thawed.ok()) {
-        result = thawed.status();
-      } else if (!*thawed) {
-        result = absl::AbortedError(
-            fmt::format("freeze of {}: expected to be frozen until the cut was made, found thawed "
-                        "by somebody else; try again",
-                        target_));
-      }
+      outcome_ = KeepThawing();
     }
   }
   done_changed_.notify_all();
   if (watchdog_.joinable()) watchdog_.join();
-  const absl::Status forgotten = host_.ForgetFreeze(target_);
-  return result.ok() ? forgotten : result;
+  return outcome_;
 }
 
 FrozenFilesystem::~FrozenFilesystem() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (done_ && !watchdog_.joinable()) return;
-  }
   Thaw().IgnoreError();  // on an error path: that error is the one that is told
 }
 

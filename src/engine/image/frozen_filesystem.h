@@ -26,19 +26,22 @@ class FrozenFilesystem {
   FrozenFilesystem& operator=(const FrozenFilesystem&) = delete;
 
   const UniqueFd& root() const { return root_; }
-  // DEADLINE_EXCEEDED when it was no longer frozen: what was cut meanwhile is not consistent.
+  // DEADLINE_EXCEEDED or ABORTED when it was no longer frozen: what was cut meanwhile is not
+  // consistent. A second call gives the same answer.
   absl::Status Thaw();
 
  private:
   FrozenFilesystem(Host& host, std::string target) : host_(host), target_(std::move(target)) {}
   void Watch(std::chrono::milliseconds deadline);
+  absl::Status KeepThawing();
 
   Host& host_;
   const std::string target_;
   UniqueFd root_;
   std::mutex mutex_;
   std::condition_variable done_changed_;
-  bool done_ = false;  // guarded by mutex_: whoever sets it thaws
+  bool done_ = true;      // guarded by mutex_: whoever sets it thaws
+  absl::Status outcome_;  // guarded by mutex_: of the thaw
   std::thread watchdog_;
 };
 
