@@ -171,8 +171,7 @@ absl::StatusOr<CommandResult> Run(const Command& command) {
   return result;
 }
 
-absl::Status RunExpectingSuccess(const Command& command) {
-  ASSIGN_OR_RETURN(const CommandResult result, Run(command));
+absl::Status ExpectSuccess(const Command& command, const CommandResult& result) {
   if (result.signal != 0) {
     return absl::UnavailableError(
         fmt::format("{} was killed by signal {}", command.program, result.signal));
@@ -182,6 +181,11 @@ absl::Status RunExpectingSuccess(const Command& command) {
                                            result.exit_code, LastLine(result.output)));
   }
   return absl::OkStatus();
+}
+
+absl::Status RunExpectingSuccess(const Command& command) {
+  ASSIGN_OR_RETURN(const CommandResult result, Run(command));
+  return ExpectSuccess(command, result);
 }
 
 absl::StatusOr<UniqueFd> MemoryFile(const std::string& name, const std::string& contents) {

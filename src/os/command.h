@@ -35,8 +35,9 @@ std::string InheritedPath(int index);
 // first. Any exit code or signal is a result, not an error.
 absl::StatusOr<CommandResult> Run(const Command& command);
 
-// As Run, but anything other than exit code 0 is INTERNAL, or UNAVAILABLE when it was killed, with
-// the last line of its output.
+// Anything other than exit code 0 is INTERNAL, or UNAVAILABLE when it was killed, with the last
+// line of its output.
+absl::Status ExpectSuccess(const Command& command, const CommandResult& result);
 absl::Status RunExpectingSuccess(const Command& command);
 
 // A descriptor of an anonymous file with these contents, to be inherited as configuration.

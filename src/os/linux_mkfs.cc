@@ -63,11 +63,15 @@ absl::Status MakeBtrfs(const std::string& program, const UniqueFd& image, const 
        .deadline = kQuick});
 }
 
-absl::Status RefuseDirtyLog(const UniqueFd& image, const Superblock& superblock) {
-  if (superblock.content == Content::kXfs || !superblock.needs_recovery) return absl::OkStatus();
+absl::Status DirtyLog(const UniqueFd& image) {
   return absl::FailedPreconditionError(
       fmt::format("{}: expected an empty log, found one that needs to be replayed; mount it once",
                   FdName(image)));
+}
+
+absl::Status RefuseDirtyLog(const UniqueFd& image, const Superblock& superblock) {
+  if (superblock.content == Content::kXfs || !superblock.needs_recovery) return absl::OkStatus();
+  return DirtyLog(image);
 }
 
 }  // namespace
@@ -126,7 +130,12 @@ absl::Status LinuxHost::SetFilesystemUuid(const UniqueFd& image, Content content
     case Content::kBlock:
       return absl::InvalidArgumentError("UUID: a raw block volume has none");
   }
-  RETURN_IF_ERROR(RunExpectingSuccess(command));
+  ASSIGN_OR_RETURN(const CommandResult result, Run(command));
+  // xfs_db says so itself: whether an XFS log is empty cannot be read from the superblock.
+  if (result.output.find("valuable metadata changes in a log") != std::string::npos) {
+    return DirtyLog(image);
+  }
+  RETURN_IF_ERROR(ExpectSuccess(command, result));
   RETURN_IF_ERROR(Sync(image));
   ASSIGN_OR_RETURN(const std::optional<Superblock> after, Identify(image));
   if (!after.has_value() || after->uuid != uuid) {

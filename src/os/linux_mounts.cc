@@ -134,7 +134,9 @@ absl::StatusOr<UniqueFd> LinuxHost::MountDetached(const Loop& loop, const MountO
   const fsconfig_command create =
       has_exclusive_creation_ ? kFsconfigCreateExclusive : FSCONFIG_CMD_CREATE;
   if (fsconfig(context.get(), create, nullptr, nullptr, 0) != 0) {
-    return Refused(errno, context, "mount", loop);
+    // A damaged tree is EIO to btrfs, where the others say EUCLEAN or EBADMSG.
+    const bool damaged = errno == EIO && options.content == Content::kBtrfs;
+    return Refused(damaged ? EUCLEAN : errno, context, "mount", loop);
   }
   MountFlags flags = options.flags;
   flags.read_only = flags.read_only || loop.read_only;
