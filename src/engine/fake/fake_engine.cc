@@ -147,7 +147,7 @@ std::vector<PoolStatus> FakeEngine::Pools() {
   const std::lock_guard lock(mutex_);
   std::vector<PoolStatus> statuses;
   for (const FakePool& pool : pools_) {
-    PoolStatus status;
+    PoolStatus& status = statuses.emplace_back();
     status.name = pool.spec.name;
     status.uuid = pool.uuid;
     status.path = "/fake/" + pool.spec.name;
@@ -158,7 +158,6 @@ std::vector<PoolStatus> FakeEngine::Pools() {
       status.volumes = pool.volumes.size();
       status.snapshots = pool.snapshots.size();
     }
-    statuses.push_back(std::move(status));
   }
   return statuses;
 }
