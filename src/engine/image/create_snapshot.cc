@@ -33,7 +33,7 @@ absl::StatusOr<SpaceRequest> ImageEngine::SpaceForCut(const LocalVolume& source,
   // Where the bound already owes the whole volume, sharing adds nothing to it.
   const bool counted = OwedUpperBound(source.volume) > 0;
   return SpaceRequest{.bound_bytes = (counted ? 0 : source.volume.capacity_bytes) + more_bytes,
-                      .exact_bytes = UnsharedDataBytes(extents) + more_bytes};
+                      .exact_bytes = UnsharedBytes(source.pool->filesystem, extents) + more_bytes};
 }
 
 absl::Status ImageEngine::MarkShared(LocalVolume& source) {

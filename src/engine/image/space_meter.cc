@@ -27,7 +27,7 @@ absl::StatusOr<uint64_t> PendingCutBytes(const Pool& pool, const std::string& vo
   ASSIGN_OR_RETURN(const auto file, OpenForMeasuring(pool, volume->incarnation));
   if (!file) return 0;
   ASSIGN_OR_RETURN(const auto extents, pool.host.Extents(*file));
-  return UnsharedDataBytes(extents);
+  return UnsharedBytes(pool.filesystem, extents);
 }
 
 absl::StatusOr<uint64_t> OwedExactly(const Pool& pool, const Volume& volume) {
@@ -88,10 +88,11 @@ absl::StatusOr<ImageUsage> MeasureImage(Host& host, const UniqueFd& image) {
   return usage;
 }
 
-uint64_t UnsharedDataBytes(const std::vector<Extent>& extents) {
+uint64_t UnsharedBytes(PoolFilesystem filesystem, const std::vector<Extent>& extents) {
   uint64_t bytes = 0;
   for (const Extent& extent : extents) {
-    if (!extent.shared && !extent.unwritten) bytes += extent.length;
+    const bool copied = !extent.unwritten || filesystem == PoolFilesystem::kBtrfs;
+    if (copied && !extent.shared) bytes += extent.length;
   }
   return bytes;
 }

@@ -25,8 +25,9 @@ absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
 // Holes and shared blocks of an image.
 absl::StatusOr<ImageUsage> MeasureImage(Host& host, const UniqueFd& image);
 
-// Bytes of an image that a reflink copy taken now would newly share.
-uint64_t UnsharedDataBytes(const std::vector<Extent>& extents);
+// Bytes of an image that a reflink copy taken now would newly share. XFS copies written extents
+// only; btrfs shares preallocated ones as well.
+uint64_t UnsharedBytes(PoolFilesystem filesystem, const std::vector<Extent>& extents);
 
 // What something new will need.
 struct SpaceRequest {
