@@ -70,12 +70,9 @@ stop_clients() {
   good "$(cat "$work/clients.out") transactions acknowledged in all, none failed"
 }
 
-# Every id that was acknowledged until now. A line without its end was not synced yet.
+# Every id that was acknowledged until now. Half a line was not synced yet.
 acknowledged() {
-  local file
-  for file in "$work"/witness/client-*; do
-    [[ -e $file ]] && awk '/^[0-9]+$/ && length($0) >= 10' "$file"
-  done | sort
+  find "$work/witness" -name 'client-*' -exec awk '/^[0-9]+$/ && length($0) >= 10' {} + | sort
 }
 
 wait_for_acknowledged() {

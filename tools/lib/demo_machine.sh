@@ -27,8 +27,7 @@ filesystem_for_growing() {
 
 prepare_machine() {
   local program
-  csi_program=$(ls "$bin"/holdfast_csi "$bin"/tests/holdfast_csi 2>/dev/null | head -n 1)
-  bank_program=$(ls "$bin"/holdfast_bank "$bin"/tests/holdfast_bank 2>/dev/null | head -n 1)
+  csi_program=$bin/tests/holdfast_csi bank_program=$bin/tests/holdfast_bank
   for program in "$bin/holdfast" "$bin/holdfastctl" "$csi_program" "$bank_program"; do
     [[ -x $program ]] || refuse "expected holdfast, holdfastctl, holdfast_csi and holdfast_bank in $bin; build them first"
   done
@@ -218,7 +217,7 @@ nothing_left() {
 
 # Every end comes through here. Only what we made is touched.
 clean_up() {
-  local code=$? mounted loop
+  local code=$? mounted loop i
   trap '' INT TERM
   trap - EXIT
   [[ -n $finished ]] && exit "$code"
@@ -228,13 +227,16 @@ clean_up() {
     echo "The driver's last lines:" >&2
     tail -n 15 "$work/driver.log" >&2
   fi
-  [[ -n $clients_pid ]] && kill -TERM "$clients_pid"
+  [[ -n $clients_pid ]] && kill -TERM "$clients_pid" 2>/dev/null
   stop_database first immediate 2>/dev/null
   stop_database second immediate 2>/dev/null
-  [[ -n $driver_pid ]] && kill -TERM "$driver_pid"
+  [[ -n $driver_pid ]] && kill -TERM "$driver_pid" 2>/dev/null
   wait 2>/dev/null
-  while read -r mounted; do umount "$mounted"; done < <(our_mounts | sort -r)
-  sleep 0.5
+  for i in {1..50}; do # a filesystem is busy until the loop device on it has gone
+    while read -r mounted; do umount "$mounted" 2>/dev/null; done < <(our_mounts | sort -r)
+    [[ -z $(our_mounts) ]] && break
+    sleep 0.1
+  done
   while read -r loop _; do losetup --detach "/dev/$loop"; done < <(our_loops)
   if [[ -z $(our_mounts) ]]; then
     rm -rf --one-file-system "$work"

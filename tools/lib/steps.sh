@@ -26,15 +26,13 @@ refuse() {
 
 # Runs a program whose output matters only when it fails.
 quietly() {
-  local log
+  local log code=0
   log=$(mktemp)
-  if "$@" >"$log" 2>&1 </dev/null; then
-    rm -f "$log"
-    return 0
+  "$@" >"$log" 2>&1 </dev/null || code=$?
+  if ((code != 0)); then
+    printf '%s%s failed (exit %s):%s\n' "$red" "$*" "$code" "$plain" >&2
+    tail -n 40 "$log" >&2
   fi
-  local code=$?
-  printf '%s%s failed (exit %s):%s\n' "$red" "$*" "$code" "$plain" >&2
-  tail -n 40 "$log" >&2
   rm -f "$log"
   return "$code"
 }
