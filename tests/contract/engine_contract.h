@@ -54,6 +54,8 @@ class EngineContractBase : public ::testing::Test {
   // What a volume must be, whoever made it.
   static void CheckReady(const Volume& volume);
   void CheckInvariant();
+  // Free bytes of the pool once all that was deleted is back.
+  uint64_t SettledFreeBytes();
 
  private:
   SystemClock clock_;

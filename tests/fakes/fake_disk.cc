@@ -17,7 +17,7 @@ uint64_t BlocksUpTo(uint64_t bytes) { return RoundUp(bytes, kBlockBytes) / kBloc
 
 }  // namespace
 
-FakeDisk::FakeDisk(uint64_t size_bytes, Frees frees) : size_bytes_(size_bytes), frees_(frees) {
+FakeDisk::FakeDisk(uint64_t size_bytes, Like like) : size_bytes_(size_bytes), like_(like) {
   // Physical block 0 is never handed out: FIEMAP gives it for extents without a place.
   free_[1] = size_bytes / kBlockBytes;
 }
@@ -157,7 +157,7 @@ void FakeDisk::Release(uint64_t physical, uint64_t length) {
     }
     contents_.erase(contents_.lower_bound(it->first),
                     contents_.lower_bound(it->first + it->second.length));
-    if (frees_ == Frees::kAtCommit) {
+    if (like_ == Like::kBtrfs) {
       freed_.emplace_back(it->first, it->second.length);
     } else {
       AddFree(it->first, it->second.length);
@@ -270,7 +270,7 @@ void FakeDisk::Clone(FileId from, FileId to) {
   File& copy = files_.at(to);
   copy.size_bytes = files_.at(from).size_bytes;
   for (const auto& [logical, run] : files_.at(from).runs) {
-    if (run.unwritten) continue;
+    if (run.unwritten && like_ == Like::kXfs) continue;
     Reference(run.physical, run.length);
     copy.runs[logical] = run;
   }

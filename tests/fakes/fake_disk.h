@@ -21,11 +21,11 @@ class FakeDisk {
  public:
   using FileId = uint64_t;
 
-  // kAtCommit: like btrfs, freed blocks are counted as free only after Commit (an allocation that
-  // would otherwise fail commits first).
-  enum class Frees { kAtOnce, kAtCommit };
+  // Where the two differ. kBtrfs: freed blocks are counted as free only after Commit (an allocation
+  // that would otherwise fail commits first), and a clone shares preallocated blocks too.
+  enum class Like { kXfs, kBtrfs };
 
-  explicit FakeDisk(uint64_t size_bytes, Frees frees = Frees::kAtOnce);
+  explicit FakeDisk(uint64_t size_bytes, Like like = Like::kXfs);
 
   FileId Create();
   void Delete(FileId id);
@@ -38,7 +38,7 @@ class FakeDisk {
   absl::Status Preallocate(FileId id, uint64_t offset, uint64_t length);
   // Frees the whole blocks inside the range, zeroes its edges.
   absl::Status Punch(FileId id, uint64_t offset, uint64_t length);
-  // `to` must be empty. Shares the written blocks; preallocated ones become holes, as with FICLONE.
+  // `to` must be empty. Shares the written blocks; preallocated ones become holes on XFS.
   void Clone(FileId from, FileId to);
   std::vector<Extent> Extents(FileId id) const;
   bool HasData(FileId id) const;
@@ -86,7 +86,7 @@ class FakeDisk {
   uint64_t HolesBetween(const Runs& runs, uint64_t from, uint64_t to) const;
 
   const uint64_t size_bytes_;
-  const Frees frees_;
+  const Like like_;
   FileId next_id_ = 1;
   std::map<FileId, File> files_;
   std::map<uint64_t, References> references_;  // by physical block

@@ -134,11 +134,10 @@ FakeHost::InodePtr FakeHost::MakeFoldersLocked(const std::string& path) {
 
 void FakeHost::MakePool(const std::string& path, const FakePoolOptions& options) {
   const auto lock = Enter();
-  const auto frees =
-      options.type == "btrfs" ? FakeDisk::Frees::kAtCommit : FakeDisk::Frees::kAtOnce;
+  const auto like = options.type == "btrfs" ? FakeDisk::Like::kBtrfs : FakeDisk::Like::kXfs;
   pools_.push_back(std::unique_ptr<FakePool>(new FakePool{options.type, options.reflink, false,
                                                           0x801 + pools_.size(), 128,
-                                                          FakeDisk(options.size_bytes, frees)}));
+                                                          FakeDisk(options.size_bytes, like)}));
   const size_t slash = path.rfind('/');
   MakeFoldersLocked(path.substr(0, slash))->entries[path.substr(slash + 1)] =
       std::make_shared<FakeInode>(FakeInode::Kind::kFolder, pools_.back().get());

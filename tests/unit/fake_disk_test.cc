@@ -69,6 +69,19 @@ TEST(FakeDisk, Clone_SharesWrittenBlocks_AndLeavesPreallocationBehind) {
   EXPECT_EQ(disk.Read(to, 0, 2 * kBlockBytes), Pattern(2 * kBlockBytes, 'a'));
 }
 
+TEST(FakeDisk, Clone_LikeBtrfs_SharesPreallocatedBlocksToo) {
+  FakeDisk disk(kMiB, FakeDisk::Like::kBtrfs);
+  const auto from = disk.Create(), to = disk.Create();
+  ASSERT_TRUE(disk.Preallocate(from, 0, 8 * kBlockBytes).ok());
+  disk.Clone(from, to);
+  ASSERT_EQ(disk.Extents(to).size(), 1u);
+  EXPECT_TRUE(disk.Extents(to)[0].shared && disk.Extents(to)[0].unwritten);
+  const uint64_t before = disk.free_bytes();
+  ASSERT_TRUE(disk.Write(to, 0, "x").ok());
+  EXPECT_EQ(disk.free_bytes(), before - kBlockBytes) << "the other still has its own";
+  EXPECT_FALSE(disk.HasData(from));
+}
+
 TEST(FakeDisk, Write_ToASharedBlock_TakesANewOneAndLeavesTheOther) {
   FakeDisk disk(kMiB);
   const auto from = disk.Create(), to = disk.Create();
@@ -120,7 +133,7 @@ TEST(FakeDisk, Punch_FreesWholeBlocksAndZeroesTheEdges) {
 }
 
 TEST(FakeDisk, Delete_AtCommitLikeBtrfs_IsFreeOnlyAfterIt) {
-  FakeDisk disk(8 * kBlockBytes, FakeDisk::Frees::kAtCommit);
+  FakeDisk disk(8 * kBlockBytes, FakeDisk::Like::kBtrfs);
   const auto file = disk.Create();
   ASSERT_TRUE(disk.Write(file, 0, Pattern(8 * kBlockBytes, 'a')).ok());
   disk.Delete(file);
@@ -138,8 +151,7 @@ TEST(FakeDisk, RandomOperations_AgreeWithAModelAndLoseNoBlock) {
     const auto pick = [&](uint64_t n) {
       return std::uniform_int_distribution<uint64_t>(0, n - 1)(random);
     };
-    FakeDisk disk(kBlocks * kBlockBytes,
-                  seed % 2 ? FakeDisk::Frees::kAtOnce : FakeDisk::Frees::kAtCommit);
+    FakeDisk disk(kBlocks * kBlockBytes, seed % 2 ? FakeDisk::Like::kXfs : FakeDisk::Like::kBtrfs);
     std::map<FakeDisk::FileId, std::string> model;
     for (int step = 0; step < 200; ++step) {
       if (model.empty() || (model.size() < 8 && pick(10) == 0)) model[disk.Create()];
