@@ -91,11 +91,13 @@ absl::StatusOr<bool> NodeService::AlreadyPublished(const LocalVolume& local, con
                                                    const Presence& presence) {
   const std::string check = "target " + publish.target;
   if (const MountEntry* mount = presence.MountAt(publish.target)) {
-    if (mount->read_only == publish.flags.read_only) return true;
-    return absl::AlreadyExistsError(Refusal{
-        check, mount->read_only ? "read-only, as it is published" : "writable, as it is published",
-        publish.flags.read_only ? "read-only" : "writable", "unpublish it first"}
-                                        .Sentence());
+    // The bind of a device node says nothing of the device.
+    const bool read_only = publish.capability.block() ? presence.loop->read_only : mount->read_only;
+    if (read_only == publish.flags.read_only) return true;
+    return absl::AlreadyExistsError(
+        Refusal{check, read_only ? "read-only, as it is published" : "writable, as it is published",
+                publish.flags.read_only ? "read-only" : "writable", "unpublish it first"}
+            .Sentence());
   }
   ASSIGN_OR_RETURN(const auto foreign, host_.MountedAt(publish.target));
   if (foreign) {
