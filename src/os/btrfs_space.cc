@@ -6,12 +6,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <string>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "os/errno_status.h"
 #include "os/fd_name.h"
+#include "os/small_file.h"
 
 namespace holdfast {
 namespace {
@@ -61,6 +66,22 @@ absl::Status ReadClasses(const UniqueFd& folder, BtrfsSpace& space) {
   return absl::OkStatus();
 }
 
+// What fallocate and writers took since the last commit: SPACE_INFO counts it only from then on.
+uint64_t UncommittedData(const btrfs_ioctl_fs_info_args& filesystem) {
+  std::string uuid;
+  for (size_t i = 0; i < sizeof(filesystem.fsid); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) uuid += '-';
+    uuid += fmt::format("{:02x}", filesystem.fsid[i]);
+  }
+  uint64_t bytes = 0;
+  for (const char* counter : {"bytes_reserved", "bytes_may_use"}) {
+    const auto text =
+        ReadSmallFile(fmt::format("/sys/fs/btrfs/{}/allocation/data/{}", uuid, counter));
+    if (text) bytes += std::strtoull(text->c_str(), nullptr, 10);
+  }
+  return bytes;
+}
+
 uint64_t FreeMetadata(const BtrfsSpace& space) {
   return SaturatingSubtract(space.metadata.total, space.metadata.used + space.global_reserve);
 }
@@ -74,6 +95,7 @@ absl::StatusOr<BtrfsSpace> ReadBtrfsSpace(const UniqueFd& folder) {
   if (ioctl(folder.get(), BTRFS_IOC_FS_INFO, &filesystem) != 0) {
     return ErrnoStatus(errno, "BTRFS_IOC_FS_INFO", FdName(folder));
   }
+  space.data.used += UncommittedData(filesystem);
   for (uint64_t id = 1; id <= std::min<uint64_t>(filesystem.max_id, kMaxDevices); ++id) {
     btrfs_ioctl_dev_info_args device = {};
     device.devid = id;

@@ -147,7 +147,8 @@ absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
   absl::Status last;
   for (Pool* pool : candidates) {
     const Volume volume = NewVolumeRow(*pool, request, content, capacity);
-    const SpaceRequest need{.bound_bytes = capacity, .provisioned_bytes = capacity};
+    const SpaceRequest need{.bound_bytes = NewVolumeBytes(request.parameters, capacity),
+                            .provisioned_bytes = capacity};
     last = Admit(*pool, need, [&] { return pool->catalog->InsertVolume(volume); });
     if (absl::IsResourceExhausted(last)) continue;
     RETURN_IF_ERROR(last);
@@ -166,8 +167,9 @@ absl::StatusOr<Volume> ImageEngine::CreateFromSnapshot(const VolumeRequest& requ
   // The open file stays readable whatever becomes of the snapshot: no lock on it is needed.
   ASSIGN_OR_RETURN(CloneSource origin, OpenSnapshot(source));
   const Volume volume = NewVolumeRow(pool, request, content, capacity);
-  const uint64_t metadata = CloneMetadataBytes(pool.filesystem, snapshot.extents);
-  RETURN_IF_ERROR(Admit(pool, {.bound_bytes = capacity + metadata, .provisioned_bytes = capacity},
+  const uint64_t need = NewVolumeBytes(request.parameters, capacity) +
+                        CloneMetadataBytes(pool.filesystem, snapshot.extents);
+  RETURN_IF_ERROR(Admit(pool, {.bound_bytes = need, .provisioned_bytes = capacity},
                         [&] { return pool.catalog->InsertVolume(volume); }));
   const auto make = [&]() -> absl::StatusOr<MadeImage> {
     ASSIGN_OR_RETURN(const UniqueFd image, CutImage(pool, volume.incarnation, origin.file));
@@ -189,7 +191,8 @@ absl::StatusOr<Volume> ImageEngine::CreateFromVolume(const VolumeRequest& reques
                    CapacityOfClone(request, content, source.volume.capacity_bytes));
   ASSIGN_OR_RETURN(const UniqueFd source_image, OpenImage(source, Access::kReadOnly));
   const Volume volume = NewVolumeRow(pool, request, content, capacity);
-  ASSIGN_OR_RETURN(SpaceRequest need, SpaceForCut(source, source_image, capacity));
+  ASSIGN_OR_RETURN(SpaceRequest need,
+                   SpaceForCut(source, source_image, NewVolumeBytes(request.parameters, capacity)));
   need.provisioned_bytes = capacity;
   const auto intend = [&]() -> absl::Status {
     RETURN_IF_ERROR(MarkShared(source));

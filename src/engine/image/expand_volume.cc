@@ -57,8 +57,9 @@ absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const Capa
       const auto image,
       host_.OpenFile(pool.volumes, ImageName(local.volume.incarnation), Access::kReadWrite));
   if (!image) return OpenImage(local, Access::kReadWrite).status();
-  const uint64_t more = target - local.volume.capacity_bytes;
-  absl::Status grown = Admit(pool, {.bound_bytes = more, .provisioned_bytes = more}, [&] {
+  const uint64_t growth = target - local.volume.capacity_bytes;
+  const uint64_t more = NewVolumeBytes(local.volume.parameters, growth);
+  absl::Status grown = Admit(pool, {.bound_bytes = more, .provisioned_bytes = growth}, [&] {
     // Allocated under the admission lock: there is no row yet that would count it.
     return GrowImage(host_, *image, local.volume, target);
   });

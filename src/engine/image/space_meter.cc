@@ -1,8 +1,10 @@
 #include "engine/image/space_meter.h"
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -71,7 +73,25 @@ absl::Status CheckRequest(const Pool& pool, Precision precision, const SpaceRequ
   return CheckFits(space, more, pool.name());
 }
 
+// Space of removed files comes back late: on XFS from a background worker, on btrfs at its next
+// commit. Nothing is refused before both had their time.
+absl::Status CheckWhenFreed(const Pool& pool, const SpaceRequest& request) {
+  absl::Status fits;
+  for (int wait_ms = 10; wait_ms <= 160; wait_ms *= 2) {
+    RETURN_IF_ERROR(pool.host.SyncFilesystem(pool.root));
+    fits = CheckRequest(pool, Precision::kExact, request);
+    if (!absl::IsResourceExhausted(fits)) return fits;
+    std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+  }
+  return fits;
+}
+
 }  // namespace
+
+uint64_t NewVolumeBytes(const ClassParameters& parameters, uint64_t capacity_bytes) {
+  if (parameters.provisioning == Provisioning::kThick) return capacity_bytes;
+  return OwedBytes({.hole_bytes = capacity_bytes}, parameters.reserve_percent);
+}
 
 absl::StatusOr<ImageUsage> MeasureImage(Host& host, const UniqueFd& image) {
   ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(image));
@@ -135,9 +155,10 @@ absl::Status Admit(Pool& pool, const SpaceRequest& request,
   if (absl::IsResourceExhausted(fits)) fits = CheckRequest(pool, Precision::kExact, request);
   while (absl::IsResourceExhausted(fits)) {
     ASSIGN_OR_RETURN(const bool purged, PurgeOldest(pool));
-    if (!purged) return fits;
-    fits = CheckRequest(pool, Precision::kExact, request);
+    if (!purged) break;
+    fits = CheckWhenFreed(pool, request);
   }
+  if (absl::IsResourceExhausted(fits)) fits = CheckWhenFreed(pool, request);
   RETURN_IF_ERROR(fits);
   return intend();
 }

@@ -29,6 +29,9 @@ absl::StatusOr<ImageUsage> MeasureImage(Host& host, const UniqueFd& image);
 // only; btrfs shares preallocated ones as well.
 uint64_t UnsharedBytes(PoolFilesystem filesystem, const std::vector<Extent>& extents);
 
+// What a volume of that size allocates at once (thick) or may make the pool allocate (thin).
+uint64_t NewVolumeBytes(const ClassParameters& parameters, uint64_t capacity_bytes);
+
 // What something new will need.
 struct SpaceRequest {
   uint64_t bound_bytes = 0;  // at most this much more is allocated or owed

@@ -11,7 +11,7 @@ namespace holdfast {
 // Removes one entry, file first, then its row. OK when the file is already gone.
 absl::Status PurgeEntry(Pool& pool, const TrashEntry& entry);
 
-// Purges the oldest entry and waits until its space is back. false: the trash is empty.
+// Purges the oldest entry. Its space may come back a little later. false: the trash is empty.
 absl::StatusOr<bool> PurgeOldest(Pool& pool);
 
 // Purges what was deleted more than `grace` before `now_unix_nanos`.
