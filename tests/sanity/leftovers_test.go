@@ -34,7 +34,7 @@ func (r *driverRun) expectNoKernelState() {
 	}
 	gomega.Expect(entries(r.kubeletRoot)).To(gomega.BeEmpty(), "targets")
 	// A record per filesystem that is frozen or was when the server died.
-	gomega.Expect(filesUnder(filepath.Join(r.runFolder, "frozen"))).To(gomega.BeEmpty(), "freezes")
+	gomega.Expect(filesUnder(r.runFolder)).To(gomega.BeEmpty(), "freezes")
 }
 
 // countOpenFiles counts the server's descriptors by what they are open on. Sockets, event queues

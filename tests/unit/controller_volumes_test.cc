@@ -119,7 +119,7 @@ TEST_F(CreateVolume, CreateVolume_ForAnotherNodeOrAFullPool_IsResourceExhausted)
 }
 
 TEST_F(CreateVolume, CreateVolume_WhileTheNameIsBusy_IsAborted) {
-  auto guard = engine_.locks().TryLock(NameHash("a"));
+  auto guard = engine_.locks().TryLock("volume " + NameHash("a"));
   ASSERT_TRUE(guard.ok());
   EXPECT_EQ(Create(VolumeNamed("a")).error_code(), grpc::StatusCode::ABORTED);
 }

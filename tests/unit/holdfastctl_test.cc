@@ -9,6 +9,7 @@
 #include <regex>
 #include <sstream>
 
+#include "base/uuid.h"
 #include "integrity/verdict.h"
 #include "nlohmann/json.hpp"
 
@@ -44,11 +45,16 @@ class Holdfastctl : public testing::Test {
     return ctl::Run(arguments, surroundings);
   }
 
+  std::ptrdiff_t ErrorLines() const {
+    const std::string text = err_.str();
+    return std::count(text.begin(), text.end(), '\n');
+  }
+
   Volume MakeVolume(const std::string& name) {
     Volume volume;
     volume.id = MakeId(ObjectKind::kVolume, kPoolUuid, name);
     volume.name = name;
-    volume.incarnation = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed";
+    volume.incarnation = NewUuid();
     volume.state = ObjectState::kReady;
     volume.capacity_bytes = volume.filesystem_bytes = uint64_t{1} << 30;
     volume.filesystem_uuid = "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d";
@@ -84,7 +90,7 @@ TEST_F(Holdfastctl, Misuse_IsOneLineAndExit2) {
                                              {"volume", "list"}}) {
     EXPECT_EQ(Run(arguments), kExitMisused);
     EXPECT_THAT(out_.str(), IsEmpty());
-    EXPECT_EQ(std::count(err_.str().begin(), err_.str().end(), '\n'), 1) << err_.str();
+    EXPECT_EQ(ErrorLines(), 1) << err_.str();
     EXPECT_THAT(err_.str(), testing::StartsWith("holdfastctl: "));
   }
 }
@@ -192,7 +198,7 @@ TEST_F(Holdfastctl, SnapshotList_ShowsConsistencyAndSource) {
 
 TEST_F(Holdfastctl, UnknownVolumeOrPool_IsOneLineAndExit1) {
   EXPECT_EQ(Run({"volume", "inspect", "a\nb", "--pool", pool_}), kExitRefused);
-  EXPECT_EQ(std::count(err_.str().begin(), err_.str().end(), '\n'), 1) << err_.str();
+  EXPECT_EQ(ErrorLines(), 1) << err_.str();
   EXPECT_EQ(Run({"volume", "list", "--pool", pool_ + "/none"}), kExitRefused);
   EXPECT_THAT(err_.str(), HasSubstr("holdfastctl pool init"));
 }
