@@ -95,6 +95,24 @@ TEST_F(Holdfastctl, Misuse_IsOneLineAndExit2) {
   }
 }
 
+TEST_F(Holdfastctl, UnknownCommand_IsNamed) {
+  EXPECT_EQ(Run({"volume", "lst", "--pool", pool_}), kExitMisused);
+  EXPECT_THAT(err_.str(), HasSubstr("'lst'"));
+}
+
+TEST_F(Holdfastctl, PoolFlag_TakesOneFolderAndMayComeAnywhere) {
+  const Volume volume = MakeVolume("pvc-1");
+  ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"--pool", pool_, "volume", "inspect", volume.id},
+                                             {"volume", "--pool", pool_, "inspect", volume.id},
+                                             {"volume", "inspect", "--pool", pool_, volume.id},
+                                             {"volume", "inspect", volume.id, "--pool=" + pool_}}) {
+    EXPECT_EQ(Run(arguments), kExitDone) << err_.str();
+    EXPECT_THAT(out_.str(), HasSubstr(volume.id));
+  }
+}
+
 TEST_F(Holdfastctl, UnknownVariable_IsOneLineAndExit2) {
   environment_ = {{"HOLDFAST_POOL", pool_}, {"HOLDFAST_POOLS", "/x"}};
   EXPECT_EQ(Run({"volume", "list"}), kExitMisused);

@@ -55,7 +55,8 @@ class CommandLine {
     app_.fallthrough();
     app_.set_version_flag("--version", std::string("holdfastctl ") + kDriverVersion);
     app_.add_option("--pool", pools_, "Folder of a pool; repeatable (or HOLDFAST_POOL, PATH:PATH)")
-        ->type_name("PATH");
+        ->type_name("PATH")
+        ->allow_extra_args(false);
     app_.add_flag("--json", request.json, "Answer in JSON");
     AddPoolCommands();
     AddVolumeCommands();
@@ -69,6 +70,9 @@ class CommandLine {
     app_.parse(arguments);
     request.pools = command == InitPoolCommand || !named_.empty() ? named_ : pools_;
   }
+
+  // What CLI11 could not place: it complains of the missing command before it tells of these.
+  std::vector<std::string> Leftovers() const { return app_.remaining(true); }
 
   int PrintHelp(const CLI::ParseError& error, std::ostream& out) {
     return app_.exit(error, out, out);
@@ -140,7 +144,11 @@ int Run(const std::vector<std::string>& arguments, Surroundings& surroundings) {
     line.Parse(arguments);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return line.PrintHelp(error, surroundings.out);
-    return Misused(OneLine(error.what()), surroundings.err);
+    const std::vector<std::string> leftovers = line.Leftovers();
+    return Misused(leftovers.empty()
+                       ? OneLine(error.what())
+                       : fmt::format("expected a command, found '{}'", OneLine(leftovers.front())),
+                   surroundings.err);
   }
   if (absl::Status status = CheckEnvironment(surroundings.environment); !status.ok()) {
     return Misused(std::string(status.message()), surroundings.err);

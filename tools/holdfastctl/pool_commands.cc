@@ -58,13 +58,21 @@ void PrintStatuses(const std::vector<PoolStatus>& statuses, std::ostream& out) {
                "VOLUMES", "SNAPSHOTS", "STATE"});
   for (const PoolStatus& status : statuses) {
     const PoolSpace& space = status.space;
-    table.Add({Printable(status.name), Printable(status.path), Printable(status.filesystem),
-               FormatBytes(space.size_bytes), FormatBytes(space.free_bytes),
-               FormatBytes(space.owed_bytes), FormatBytes(space.floor_bytes),
-               FormatBytes(Spare(space)),
-               fmt::format("{} ({})", FormatBytes(space.trash_bytes), status.trash_entries),
-               std::to_string(status.volumes), std::to_string(status.snapshots),
-               status.refusal.empty() ? "ok" : "refused"});
+    std::vector<std::string> row = {Printable(status.name), Printable(status.path),
+                                    Printable(status.filesystem)};
+    if (status.refusal.empty()) {
+      for (const uint64_t bytes : {space.size_bytes, space.free_bytes, space.owed_bytes,
+                                   space.floor_bytes, Spare(space)}) {
+        row.push_back(FormatBytes(bytes));
+      }
+      row.push_back(fmt::format("{} ({})", FormatBytes(space.trash_bytes), status.trash_entries));
+      row.push_back(std::to_string(status.volumes));
+      row.push_back(std::to_string(status.snapshots));
+    } else {
+      row.insert(row.end(), 8, "-");
+    }
+    row.push_back(status.refusal.empty() ? "ok" : "refused");
+    table.Add(std::move(row));
   }
   table.Print(out);
 }
