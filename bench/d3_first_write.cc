@@ -13,7 +13,8 @@ constexpr uint64_t kRegionBytes = 32 * kMib;
 
 // A raw block volume: a filesystem would add its own first writes. Region 0 is written before, each
 // round first-writes one of the others, each block once.
-absl::StatusOr<std::vector<Pair>> MeasureFirstWrites(const std::string& device) {
+absl::StatusOr<std::vector<Pair>> MeasureFirstWrites(const std::string& pool,
+                                                     const std::string& device) {
   const auto writes = [&](uint64_t region) {
     return FioJob{.file = device,
                   .pattern = "randwrite",
@@ -22,7 +23,7 @@ absl::StatusOr<std::vector<Pair>> MeasureFirstWrites(const std::string& device) 
                   .span_bytes = kRegionBytes};
   };
   RETURN_IF_ERROR(RunFio({writes(0)}).status());
-  SettleDisk();
+  Settle(pool);
   std::vector<FioJob> jobs;
   for (size_t round = 1; round <= kPairs; ++round) {
     jobs.push_back(writes(0));
@@ -56,7 +57,7 @@ absl::Status MeasureD3(Bench& bench) {
     std::vector<Pair> pairs;
     {
       ASSIGN_OR_RETURN(OpenVolume volume, OpenVolume::Open(driver, id, ""));
-      ASSIGN_OR_RETURN(pairs, MeasureFirstWrites(volume.path()));
+      ASSIGN_OR_RETURN(pairs, MeasureFirstWrites(site->pool(), volume.path()));
       RETURN_IF_ERROR(volume.Close());
     }
     RETURN_IF_ERROR(driver.DeleteVolume(id));

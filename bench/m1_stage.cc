@@ -39,11 +39,12 @@ absl::StatusOr<double> StageByDriver(Driver& driver, const std::string& id) {
   return milliseconds;
 }
 
-absl::StatusOr<std::vector<Pair>> MeasureStages(Driver& driver, const std::string& id,
+absl::StatusOr<std::vector<Pair>> MeasureStages(Site& site, const std::string& id,
                                                 const ByHand& paths) {
+  Driver& driver = site.driver();
   std::vector<Pair> pairs;
   for (size_t round = 0; round < 2 * kPairs; ++round) {
-    SettleDisk();
+    Settle(site.pool());
     double ours = 0;
     const bool odd = round % 2 == 1;
     if (odd) {
@@ -78,7 +79,7 @@ absl::Status MeasureM1(Bench& bench) {
   RETURN_IF_ERROR(StageByDriver(driver, id).status());
   const Bar bar{.better = Better::kLower, .must = 0.5, .aim = 0.25, .tolerance = kLatencyTolerance};
   ASSIGN_OR_RETURN(const Outcome outcome,
-                   Measure(bar, [&] { return MeasureStages(driver, id, paths); }));
+                   Measure(bar, [&] { return MeasureStages(*site, id, paths); }));
   bench.report().Add({.row = "M1",
                       .what = "stage + publish of ext4 against losetup and mount",
                       .unit = "ms",

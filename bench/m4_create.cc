@@ -38,7 +38,7 @@ absl::StatusOr<Creation> CreateByDriver(Site& site, const std::string& name, boo
                    site.driver().CreateVolume(
                        {.name = name, .filesystem = "ext4", .bytes = kBytes, .thick = thick}));
   creation.milliseconds = watch.Milliseconds();
-  SettleDisk();
+  Settle(site.pool());
   for (const auto& image : std::filesystem::directory_iterator(site.pool() + "/volumes")) {
     creation.allocated_mib += static_cast<double>(AllocatedBytes(image.path())) / kMib;
   }
@@ -54,11 +54,11 @@ absl::StatusOr<Creations> MeasureCreations(Site& site, bool thick, int attempt) 
   Creations creations;
   for (size_t round = 0; round < kPairs; ++round) {
     const std::string name = fmt::format("m4-{}-{}-{}", thick ? "thick" : "thin", attempt, round);
-    SettleDisk();
+    Settle(site.pool());
     ASSIGN_OR_RETURN(const double before, FormatByHand(site));
-    SettleDisk();
+    Settle(site.pool());
     ASSIGN_OR_RETURN(const Creation ours, CreateByDriver(site, name, thick));
-    SettleDisk();
+    Settle(site.pool());
     ASSIGN_OR_RETURN(const double after, FormatByHand(site));
     const bool odd = round % 2 == 1;
     creations.times.push_back({.ours = ours.milliseconds,

@@ -104,7 +104,10 @@ absl::StatusOr<std::string> ImageBehind(const std::string& target, bool block) {
   return path;
 }
 
-void SettleDisk() { sync(); }
+void Settle(const std::string& path) {
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  syncfs(file.get());
+}
 
 absl::StatusOr<std::string> AttachByHand(const std::string& image) {
   return RunProgram("losetup", {"-f", "--show", "--direct-io=on", "-b", "4096", image});

@@ -28,8 +28,9 @@ uint64_t FreeBytes(const std::string& path);
 // The image behind what is published at `target`: a mount, or a device node.
 absl::StatusOr<std::string> ImageBehind(const std::string& target, bool block);
 
-// Everything before is on the disk, so that the next measurement does not pay for it.
-void SettleDisk();
+// What was written before to that filesystem is on its disk: the next measurement does not pay for
+// it. Not sync(2), which would wait for whatever else the machine does.
+void Settle(const std::string& path);
 
 // A loop device by the losetup program, as a careful administrator makes it.
 absl::StatusOr<std::string> AttachByHand(const std::string& image);

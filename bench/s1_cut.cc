@@ -40,7 +40,7 @@ absl::StatusOr<std::string> FragmentedVolume(Driver& driver, const std::string& 
     RETURN_IF_ERROR(driver.DeleteSnapshot(seed));
   }
   ASSIGN_OR_RETURN(const std::string image, ImageBehind(volume.path(), /*block=*/true));
-  SettleDisk();
+  Settle(image);
   found = ExtentCount(image);
   RETURN_IF_ERROR(volume.Close());
   return id;
@@ -68,15 +68,15 @@ absl::StatusOr<double> TimeClone(Driver& driver, VolumeWish wish, const std::str
 }
 
 // The base is the budget; the control is the same call once more.
-absl::Status MeasureCalls(Bench& bench, const std::string& what, const Bar& bar, double budget_ms,
-                          const TimedCall& call) {
+absl::Status MeasureCalls(Bench& bench, const Site& site, const std::string& what, const Bar& bar,
+                          double budget_ms, const TimedCall& call) {
   int count = 0;
   const auto measure = [&]() -> absl::StatusOr<std::vector<Pair>> {
     std::vector<Pair> pairs;
     for (size_t round = 0; round < kPairs; ++round) {
-      SettleDisk();  // frees what the undo before left to be freed
+      Settle(site.pool());  // frees what the undo before left to be freed
       ASSIGN_OR_RETURN(const double ours, call(fmt::format("{} {}", what, count++)));
-      SettleDisk();
+      Settle(site.pool());
       ASSIGN_OR_RETURN(const double again, call(fmt::format("{} {}", what, count++)));
       const bool odd = round % 2 == 1;
       pairs.push_back({.ours = odd ? again : ours,
@@ -103,21 +103,21 @@ absl::Status MeasureExtents(Bench& bench, SiteKind kind, uint64_t wanted) {
   const std::string of = fmt::format(", {} extents{}", extents, xfs ? "" : ", pool on btrfs");
   const auto snapshot = [&](const std::string& each) { return TimeSnapshot(driver, volume, each); };
 
-  RETURN_IF_ERROR(MeasureCalls(bench, "snapshot" + of, bar, budget, snapshot));
+  RETURN_IF_ERROR(MeasureCalls(bench, *site, "snapshot" + of, bar, budget, snapshot));
   {
     ASSIGN_OR_RETURN(OpenVolume attached, OpenVolume::Open(driver, volume, ""));
-    RETURN_IF_ERROR(MeasureCalls(bench, "snapshot, attached" + of, bar, budget, snapshot));
+    RETURN_IF_ERROR(MeasureCalls(bench, *site, "snapshot, attached" + of, bar, budget, snapshot));
     RETURN_IF_ERROR(attached.Close());
   }
   ASSIGN_OR_RETURN(const std::string source, driver.CreateSnapshot(name + "-source", volume));
   const auto restore = [&](const std::string& each) {
     return TimeClone(driver, {.bytes = kVolumeBytes, .from_snapshot = source}, each);
   };
-  RETURN_IF_ERROR(MeasureCalls(bench, "clone of a snapshot" + of, bar, budget, restore));
+  RETURN_IF_ERROR(MeasureCalls(bench, *site, "clone of a snapshot" + of, bar, budget, restore));
   const auto clone = [&](const std::string& each) {
     return TimeClone(driver, {.bytes = kVolumeBytes, .from_volume = volume}, each);
   };
-  RETURN_IF_ERROR(MeasureCalls(bench, "clone of a volume" + of, bar, budget, clone));
+  RETURN_IF_ERROR(MeasureCalls(bench, *site, "clone of a volume" + of, bar, budget, clone));
   RETURN_IF_ERROR(driver.DeleteSnapshot(source));
   return driver.DeleteVolume(volume);
 }
@@ -145,8 +145,8 @@ absl::Status MeasureFilesystem(Bench& bench, const std::string& filesystem) {
                 .aim = std::nullopt,
                 .tolerance = kLatencyTolerance};
   RETURN_IF_ERROR(MeasureCalls(
-      bench, fmt::format("clone of {}: log, UUID, check mount", filesystem), bar, kXfsMust.fixed_ms,
-      [&](const std::string& each) {
+      bench, *site, fmt::format("clone of {}: log, UUID, check mount", filesystem), bar,
+      kXfsMust.fixed_ms, [&](const std::string& each) {
         return TimeClone(
             driver, {.filesystem = filesystem, .bytes = kBytes, .from_snapshot = source}, each);
       }));

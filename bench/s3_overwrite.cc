@@ -40,8 +40,9 @@ FioJob Overwrite(const std::string& device, uint64_t region) {
 }
 
 // Each round after a snapshot of its own, with a region of its own turn.
-absl::StatusOr<Overwrites> MeasureOverwrites(Driver& driver, const std::string& shared,
+absl::StatusOr<Overwrites> MeasureOverwrites(Site& site, const std::string& shared,
                                              const std::string& alone, int attempt) {
+  Driver& driver = site.driver();
   Overwrites result;
   for (size_t round = 0; round < kPairs; ++round) {
     ASSIGN_OR_RETURN(const std::string snapshot,
@@ -49,7 +50,7 @@ absl::StatusOr<Overwrites> MeasureOverwrites(Driver& driver, const std::string& 
     const uint64_t region = round % (kVolumeBytes / kRegionBytes);
     const FioJob ours = Overwrite(driver.Target(shared), region);
     const FioJob base = Overwrite(driver.Target(alone), region);
-    SettleDisk();
+    Settle(site.pool());
     const bool odd = round % 2 == 1;
     ASSIGN_OR_RETURN(const std::vector<double> rates,
                      RunFio(odd ? std::vector<FioJob>{ours, base, ours, base}
@@ -75,7 +76,7 @@ absl::Status MeasureS3(Bench& bench) {
                      WrittenVolume(driver, fmt::format("s3-shared-{}", attempt)));
     ASSIGN_OR_RETURN(const std::string alone,
                      WrittenVolume(driver, fmt::format("s3-alone-{}", attempt)));
-    auto overwrites = MeasureOverwrites(driver, shared, alone, attempt);
+    auto overwrites = MeasureOverwrites(*site, shared, alone, attempt);
     RETURN_IF_ERROR(Remove(driver, shared));
     RETURN_IF_ERROR(Remove(driver, alone));
     RETURN_IF_ERROR(overwrites.status());

@@ -66,7 +66,7 @@ absl::StatusOr<Site*> Bench::At(SiteKind kind) {
   Leave();
   ASSIGN_OR_RETURN(site_, Site::Make(kind, folder_, programs_));
   kind_ = kind;
-  SettleDisk();
+  Settle(site_->pool());
   return site_.get();
 }
 
