@@ -20,7 +20,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeExpandVolumeRequest& request
   ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(volume_id));
   Volume& volume = local.volume;
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
-  const MountEntry* mount = presence.MountAt(request.volume_path());
+  const MountEntry* mount = MountOfPath(presence, request.volume_path());
   if (mount == nullptr) {
     return absl::NotFoundError(Refusal{"volume_path " + Quoted(request.volume_path()),
                                        "a path where volume " + volume_id + " is mounted",
@@ -48,7 +48,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeExpandVolumeRequest& request
                 "one that does not", "end its pods: it grows at its next stage"}
             .Sentence());
   }
-  ASSIGN_OR_RETURN(const UniqueFd root, host_.OpenMount(request.volume_path()));
+  ASSIGN_OR_RETURN(const UniqueFd root, host_.OpenMount(mount->target));
   RETURN_IF_ERROR(host_.GrowMounted(root, volume.content));
   // Commit.
   volume.filesystem_bytes = volume.capacity_bytes;

@@ -26,7 +26,8 @@ absl::Status NodeService::Handle(const csi::v1::NodeGetVolumeStatsRequest& reque
   // No lock: nothing is changed, and kubelet asks often.
   ASSIGN_OR_RETURN(const LocalVolume local, engine_.FindLocal(volume_id));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
-  if (presence.MountAt(request.volume_path()) == nullptr) {
+  const MountEntry* mount = MountOfPath(presence, request.volume_path());
+  if (mount == nullptr) {
     return absl::NotFoundError(Refusal{"volume_path " + Quoted(request.volume_path()),
                                        "a path where volume " + volume_id + " is mounted",
                                        "no mount of it", "stage or publish it there first"}
@@ -37,7 +38,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeGetVolumeStatsRequest& reque
     response.mutable_usage(0)->set_total(static_cast<int64_t>(presence.loop->size_bytes));
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const UniqueFd root, host_.OpenMount(request.volume_path()));
+  ASSIGN_OR_RETURN(const UniqueFd root, host_.OpenMount(mount->target));
   ASSIGN_OR_RETURN(const Usage usage, host_.ReadUsage(root));
   AddUsage(response, csi::v1::VolumeUsage::BYTES, usage.total_bytes, usage.used_bytes,
            usage.available_bytes);

@@ -33,7 +33,8 @@ absl::Status NodeService::Handle(const csi::v1::NodePublishVolumeRequest& reques
   // Ask the catalog and the kernel what is already so.
   ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(publish.volume_id));
   RETURN_IF_ERROR(CheckContent(local.volume, publish.capability));
-  RETURN_IF_ERROR(host_.CheckTarget(publish.target));
+  ASSIGN_OR_RETURN(publish.staging, host_.ResolveTarget(publish.staging));
+  ASSIGN_OR_RETURN(publish.target, host_.ResolveTarget(publish.target));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   RETURN_IF_ERROR(CheckStaged(local, publish, presence));
   ASSIGN_OR_RETURN(const bool published, AlreadyPublished(local, publish, presence));

@@ -16,4 +16,9 @@ absl::StatusOr<Presence> NodeService::Ask(const LocalVolume& local) {
   return AskPresence(host_, local.volume, image);
 }
 
+const MountEntry* NodeService::MountOfPath(const Presence& presence, const std::string& path) {
+  const auto target = host_.ResolveTarget(path);
+  return target.ok() ? presence.MountAt(*target) : nullptr;
+}
+
 }  // namespace holdfast

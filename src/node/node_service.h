@@ -69,6 +69,9 @@ class NodeService final : public csi::v1::Node::Service {
   // ABORTED when another call has the volume; NOT_FOUND for an id that cannot be one.
   absl::StatusOr<VolumeLocks::Guard> Lock(const std::string& volume_id);
   absl::StatusOr<Presence> Ask(const LocalVolume& local);
+  // The volume's mount at a path that a request names, null when there is none or the path cannot
+  // be one.
+  const MountEntry* MountOfPath(const Presence& presence, const std::string& path);
   absl::Status Record(const LocalVolume& local) {
     return local.pool->catalog->UpdateVolume(local.volume);
   }

@@ -48,7 +48,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeStageVolumeRequest& request,
   // Ask the catalog and the kernel what is already so.
   ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(stage.volume_id));
   RETURN_IF_ERROR(CheckContent(local.volume, stage.capability));
-  RETURN_IF_ERROR(host_.CheckTarget(stage.staging));
+  ASSIGN_OR_RETURN(stage.staging, host_.ResolveTarget(stage.staging));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   ASSIGN_OR_RETURN(const bool staged, AlreadyStaged(local, stage, presence));
   if (staged) return absl::OkStatus();

@@ -9,12 +9,12 @@ absl::Status NodeService::Handle(const csi::v1::NodeUnpublishVolumeRequest& requ
                                  csi::v1::NodeUnpublishVolumeResponse&) {
   // Parse.
   ASSIGN_OR_RETURN(const std::string volume_id, RequireId("volume_id", request.volume_id()));
-  ASSIGN_OR_RETURN(const std::string target, RequirePath("target_path", request.target_path()));
+  ASSIGN_OR_RETURN(std::string target, RequirePath("target_path", request.target_path()));
   // Lock.
   ASSIGN_OR_RETURN(const auto guard, Lock(volume_id));
   // Ask: whose is what is mounted there?
   ASSIGN_OR_RETURN(const LocalVolume local, engine_.FindLocal(volume_id));
-  RETURN_IF_ERROR(host_.CheckTarget(target));
+  ASSIGN_OR_RETURN(target, host_.ResolveTarget(target));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   ASSIGN_OR_RETURN(auto mount, host_.MountedAt(target));
   // Do. Mounts can be stacked by a crash between two publishes.

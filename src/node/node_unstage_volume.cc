@@ -13,13 +13,13 @@ absl::Status NodeService::Handle(const csi::v1::NodeUnstageVolumeRequest& reques
                                  csi::v1::NodeUnstageVolumeResponse&) {
   // Parse.
   ASSIGN_OR_RETURN(const std::string volume_id, RequireId("volume_id", request.volume_id()));
-  ASSIGN_OR_RETURN(const std::string staging,
+  ASSIGN_OR_RETURN(std::string staging,
                    RequirePath("staging_target_path", request.staging_target_path()));
   // Lock.
   ASSIGN_OR_RETURN(const auto guard, Lock(volume_id));
   // Ask the catalog and the kernel what is already so.
   ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(volume_id));
-  RETURN_IF_ERROR(host_.CheckTarget(staging));
+  ASSIGN_OR_RETURN(staging, host_.ResolveTarget(staging));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   if (!presence.loop) return absl::OkStatus();
   if (const MountEntry* published = presence.MountElsewhere(staging, staging)) {

@@ -95,7 +95,7 @@ class LinuxHost final : public Host {
   absl::StatusOr<std::vector<std::string>> HoldersOf(const Loop& loop) override;
   absl::Status EnsureTarget(const std::string& target, TargetKind kind) override;
   absl::Status RemoveTarget(const std::string& target) override;
-  absl::Status CheckTarget(const std::string& target) override;
+  absl::StatusOr<std::string> ResolveTarget(const std::string& target) override;
   absl::StatusOr<bool> TargetExists(const std::string& target) override;
   absl::StatusOr<std::string> BootId() override;
 

@@ -166,8 +166,10 @@ absl::Status LinuxHost::RemoveTarget(const std::string& target) {
                        "remove target", target);
 }
 
-absl::Status LinuxHost::CheckTarget(const std::string& target) {
-  return TargetExists(target).status();
+absl::StatusOr<std::string> LinuxHost::ResolveTarget(const std::string& target) {
+  RETURN_IF_ERROR(TargetExists(target).status());
+  ASSIGN_OR_RETURN(const TargetPath path, ParseTarget(target_roots_, target));
+  return path.Absolute();
 }
 
 absl::StatusOr<bool> LinuxHost::TargetExists(const std::string& target) {

@@ -95,8 +95,9 @@ class Mounts {
   // rmdir, or unlink of an empty regular file, of something that is no mount. OK when absent.
   // FAILED_PRECONDITION when a folder is not empty: nothing is ever removed recursively.
   virtual absl::Status RemoveTarget(const std::string& target) = 0;
-  // INVALID_ARGUMENT as said above; nothing is touched.
-  virtual absl::Status CheckTarget(const std::string& target) = 0;
+  // The target as the mount table has it: without doubled slashes, its root's links resolved.
+  // INVALID_ARGUMENT as said above; nothing is touched, and nothing need be there.
+  virtual absl::StatusOr<std::string> ResolveTarget(const std::string& target) = 0;
   // Whether anything is there (a mount or not). False where a component is missing.
   virtual absl::StatusOr<bool> TargetExists(const std::string& target) = 0;
 

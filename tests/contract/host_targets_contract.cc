@@ -12,7 +12,7 @@ TEST_P(HostContract, Targets_OutsideTheRootsOrRelative_AreInvalid) {
        {std::string(""), std::string("a/b"), std::string("/etc/a"), machine().pool() + "/a",
         inside.substr(1), inside + "/../../../../a", inside + "/./b"}) {
     SCOPED_TRACE(bad);
-    EXPECT_CODE(host().CheckTarget(bad), kInvalidArgument);
+    EXPECT_CODE(host().ResolveTarget(bad), kInvalidArgument);
     EXPECT_CODE(host().EnsureTarget(bad, TargetKind::kFolder), kInvalidArgument);
     EXPECT_CODE(host().RemoveTarget(bad), kInvalidArgument);
     EXPECT_CODE(host().MountedAt(bad), kInvalidArgument);
@@ -20,7 +20,10 @@ TEST_P(HostContract, Targets_OutsideTheRootsOrRelative_AreInvalid) {
     EXPECT_CODE(host().Unmount(bad), kInvalidArgument);
     EXPECT_CODE(host().OpenMount(bad), kInvalidArgument);
   }
-  EXPECT_OK(host().CheckTarget(inside));
+  const auto resolved = host().ResolveTarget(inside);
+  ASSERT_OK_AND_ASSIGN(const std::string doubled, host().ResolveTarget(inside + "/"));
+  EXPECT_OK(resolved);
+  EXPECT_EQ(doubled, *resolved);
 }
 
 TEST_P(HostContract, Targets_ThroughASymbolicLink_AreInvalidAndUntouched) {
@@ -28,7 +31,7 @@ TEST_P(HostContract, Targets_ThroughASymbolicLink_AreInvalidAndUntouched) {
   machine().MakeSymlink(target("link"), target("real"));
   for (const std::string& bad : {target("link"), target("link") + "/a"}) {
     SCOPED_TRACE(bad);
-    EXPECT_CODE(host().CheckTarget(bad), kInvalidArgument);
+    EXPECT_CODE(host().ResolveTarget(bad), kInvalidArgument);
     EXPECT_CODE(host().EnsureTarget(bad, TargetKind::kFolder), kInvalidArgument);
     EXPECT_CODE(host().MountedAt(bad), kInvalidArgument);
     EXPECT_CODE(host().TargetExists(bad), kInvalidArgument);

@@ -146,7 +146,7 @@ class FakeHost : public Host {
   absl::StatusOr<std::vector<std::string>> HoldersOf(const Loop& loop) override;
   absl::Status EnsureTarget(const std::string& target, TargetKind kind) override;
   absl::Status RemoveTarget(const std::string& target) override;
-  absl::Status CheckTarget(const std::string& target) override;
+  absl::StatusOr<std::string> ResolveTarget(const std::string& target) override;
   absl::StatusOr<bool> TargetExists(const std::string& target) override;
   absl::StatusOr<std::string> BootId() override;
 

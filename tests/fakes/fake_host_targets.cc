@@ -81,9 +81,10 @@ absl::Status FakeHost::RemoveTarget(const std::string& target) {
   return absl::OkStatus();
 }
 
-absl::Status FakeHost::CheckTarget(const std::string& target) {
+absl::StatusOr<std::string> FakeHost::ResolveTarget(const std::string& target) {
   const auto lock = Enter();
-  return Resolve(target).status();
+  ASSIGN_OR_RETURN(const Target place, Resolve(target));
+  return place.path;
 }
 
 absl::StatusOr<bool> FakeHost::TargetExists(const std::string& target) {

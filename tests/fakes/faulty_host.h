@@ -82,7 +82,7 @@ class FaultyHost final : public Host {
   READING(absl::StatusOr<std::vector<std::string>>, HoldersOf, (const Loop& loop), (loop))
   MUTATING(absl::Status, EnsureTarget, (const std::string& target, TargetKind kind), (target, kind))
   MUTATING(absl::Status, RemoveTarget, (const std::string& target), (target))
-  READING(absl::Status, CheckTarget, (const std::string& target), (target))
+  READING(absl::StatusOr<std::string>, ResolveTarget, (const std::string& target), (target))
   READING(absl::StatusOr<bool>, TargetExists, (const std::string& target), (target))
   READING(absl::StatusOr<std::string>, BootId, (), ())
 
