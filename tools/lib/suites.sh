@@ -92,10 +92,11 @@ look_for_leftovers() {
 show_failures() {
   printf '%s%s: failures (all of it in %s):%s\n' "$red" "$1" "$2" "$plain"
   awk '
-    /^\[ RUN      \]/ { text = "" }
+    /^\[ RUN      \]/ { text = ""; running = 1 }
     { text = text $0 "\n" }
-    /^\[  FAILED  \] .*\(/ { printf "%s", text; text = ""; any = 1 }
-    END { if (!any) exit 1 }
+    /^\[       OK \]|^\[  SKIPPED \]/ { running = 0 }
+    /^\[  FAILED  \] .*\([0-9]+ ms\)/ { printf "%s", text; running = 0; any = 1 }
+    END { if (running) printf "%s", text; if (!any && !running) exit 1 }
   ' "$2" | head -n 200
   if ((PIPESTATUS[0] != 0)); then
     grep -E -A 12 -- '--- FAIL|\[FAIL(ED)?\]|panic|ERROR: (Address|Leak)|runtime error|demo: ' "$2" |
@@ -120,7 +121,8 @@ take() {
   done
 }
 
-# A test that began and never ended (a crash, a sanitizer's report) has failed.
+# A test that began and never ended (a crash, a sanitizer's report) has failed. `failed_before` is
+# run_suite's.
 count_gtest() {
   take "$1" < <(awk '
     /^\[ RUN      \] / { running = $4; reason = ""; next }
@@ -130,7 +132,9 @@ count_gtest() {
     running != "" && !/: Skipped$/ { reason = reason " " $0 }
     END { if (running != "") print "fail " running " did not end" }
   ' "$2")
-  if ! grep -q '^\[==========\] .* ran\.' "$2"; then fail "$1: did not run to its end"; fi
+  if ((failed == failed_before)) && ! grep -q '^\[==========\] .* ran\.' "$2"; then
+    fail "$1: did not run to its end"
+  fi
 }
 
 # Tests without subtests below them; the reason of a skip is the line before or after it.
