@@ -14,6 +14,8 @@ namespace holdfast {
 namespace {
 
 constexpr char kLockName[] = "lock";
+// What a catalog that is being opened may need for its log and index.
+constexpr uint64_t kRoomForCatalogBytes = 4 * kMiB;
 
 std::string CatalogPath(const std::string& pool_path) { return pool_path + "/catalog.db"; }
 
@@ -55,14 +57,17 @@ absl::StatusOr<PoolFilesystem> CheckFilesystem(Host& host, const std::string& pa
   return xfs ? PoolFilesystem::kXfs : PoolFilesystem::kBtrfs;
 }
 
-absl::Status TakeLock(Host& host, Pool& pool) {
+// Whether it had to make the lock's file.
+absl::StatusOr<bool> TakeLock(Host& host, Pool& pool) {
   ASSIGN_OR_RETURN(auto existing, host.OpenFile(pool.root, kLockName, Access::kReadWrite));
+  const bool made = !existing;
   if (existing) {
     pool.lock = std::move(*existing);
   } else {
     ASSIGN_OR_RETURN(pool.lock, host.CreateFile(pool.root, kLockName));
   }
   const absl::Status locked = host.LockFile(pool.lock);
+  if (locked.ok()) return made;
   if (!absl::IsFailedPrecondition(locked)) return locked;
   return Refuse(pool.path, "a pool that nobody serves", "one served by another process",
                 "stop the other holdfast; one process serves a pool");
@@ -125,7 +130,7 @@ absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path,
   Pool pool{.host = host, .path = path};
   ASSIGN_OR_RETURN(pool.root, OpenPoolFolder(host, path));
   ASSIGN_OR_RETURN(pool.filesystem, CheckFilesystem(host, path, pool.root));
-  RETURN_IF_ERROR(TakeLock(host, pool));
+  RETURN_IF_ERROR(TakeLock(host, pool).status());
   RETURN_IF_ERROR(OpenFolders(host, pool));
   RETURN_IF_ERROR(SelfTest(host, pool));
   PoolIdentity identity{
@@ -140,10 +145,17 @@ absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& pa
   std::unique_ptr<Pool> pool(new Pool{.host = host, .path = path});
   ASSIGN_OR_RETURN(pool->root, OpenPoolFolder(host, path));
   ASSIGN_OR_RETURN(pool->filesystem, CheckFilesystem(host, path, pool->root));
-  RETURN_IF_ERROR(TakeLock(host, *pool));
+  ASSIGN_OR_RETURN(const bool made_lock, TakeLock(host, *pool));
   auto catalog = open_catalog(CatalogPath(path));
-  if (absl::IsNotFound(catalog.status())) return RefuseNoCatalog(path);
-  if (absl::IsResourceExhausted(catalog.status())) {
+  if (absl::IsNotFound(catalog.status())) {
+    // The folder of a disk that is not mounted stays as it was found.
+    if (made_lock) RETURN_IF_ERROR(host.Remove(pool->root, kLockName).status());
+    return RefuseNoCatalog(path);
+  }
+  ASSIGN_OR_RETURN(const FolderFilesystem filesystem, host.DescribeFilesystem(pool->root));
+  // SQLite says "unable to open" when there is no room for the files it makes beside the catalog.
+  const bool no_room = !catalog.ok() && filesystem.free_bytes < kRoomForCatalogBytes;
+  if (no_room || absl::IsResourceExhausted(catalog.status())) {
     return Refuse(path, "room for the catalog", "a full filesystem",
                   "delete what is not Holdfast's from it, or enlarge the disk");
   }
