@@ -72,7 +72,7 @@ TEST_F(MountFlagsTest, FlagsThatDefeatThePromise_AreRefusedByName_EverywhereThey
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "flags"}));
   ASSERT_OK_AND_ASSIGN(const Claim staged, Create({.name = "staged"}));
   ASSERT_OK(Stage(staged));
-  for (const std::string& flag :
+  for (const std::string flag :
        {"nouuid", "norecovery", "noload", "errors=continue", "data=writeback", "data_err=ignore",
         "nobarrier", "barrier=0", "loop", "loop=/dev/loop7", "bind", "rbind", "remount", "offset=1",
         "subvol=x", "noatime,nouuid", "suid", "dev", "X-mount.mkdir"}) {

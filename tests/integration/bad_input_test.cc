@@ -192,9 +192,9 @@ TEST_F(BadInputTest, RandomBytesOnTheSocket_DoNotEndTheServer) {
   EXPECT_OK(csi().Call(csi::v1::ListVolumesRequest()));
 }
 
-// Fifty callers on eight names.
+// Fifty callers on two dozen names.
 TEST_F(BadInputTest, AThousandParallelCalls_AreOkOrAborted_AndLeaveAConsistentState) {
-  constexpr int kThreads = 50, kCalls = 20, kNames = 8;
+  constexpr int kThreads = 50, kCalls = 20, kNames = 24;
   std::atomic<int> done{0}, aborted{0}, busy{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
@@ -237,7 +237,8 @@ TEST_F(BadInputTest, AThousandParallelCalls_AreOkOrAborted_AndLeaveAConsistentSt
   for (std::thread& thread : threads) thread.join();
   std::cout << done << " done, " << aborted << " aborted, " << busy << " told to come again\n";
   EXPECT_EQ(done + aborted + busy, kThreads * kCalls);
-  EXPECT_GT(done, kThreads * kCalls / 10);
+  EXPECT_GT(done, kNames);
+  EXPECT_GT(aborted, 0) << "nobody met anybody";
   ExpectNothingHalfDone();
   EXPECT_TRUE(KeepsItsPromises(pool()));
   ASSERT_OK_AND_ASSIGN(const auto volumes, csi().Call(csi::v1::ListVolumesRequest()));

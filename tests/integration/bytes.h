@@ -27,7 +27,7 @@ struct Blocks {
   uint64_t allocated = 0, shared = 0;
 };
 Blocks BlocksOf(const std::string& path);
-// SHA-256 in hexadecimal digits.
+// SHA-256, in bytes, over what a file holds and where; a hole and zeroes are the same.
 std::string DigestOf(const std::string& path);
 
 }  // namespace holdfast

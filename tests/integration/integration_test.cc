@@ -37,7 +37,7 @@ uint64_t SmallestOf(Content content) {
     case Content::kXfs:
       return 304 * kMiB;
     case Content::kBtrfs:
-      return 256 * kMiB;
+      return 272 * kMiB;
   }
   return 0;
 }

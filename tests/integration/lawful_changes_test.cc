@@ -57,10 +57,11 @@ TEST_P(LawfulChangesTest, KillOfTheServerUnderRunningMounts_ChangesNothingForThe
   ASSERT_OK_AND_ASSIGN(Claim claim, Create({.name = "running", .content = content()}));
   claim.mode = kMultiWriter;
   ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
-  const auto fio = Child::Start(
-      {"fio", "--name=through", "--filename=" + target + "/fio", "--size=8m", "--rw=randwrite",
-       "--bs=4k", "--fsync=8", "--time_based", "--runtime=120s", "--verify=crc32c"},
-      {});
+  const auto fio =
+      Child::Start({"fio", "--thread", "--name=through", "--filename=" + target + "/fio",
+                    "--size=8m", "--rw=randwrite", "--bs=4k", "--fsync=8", "--time_based",
+                    "--runtime=120s", "--verify=crc32c"},
+                   {});
   EXPECT_FALSE(fio->Wait(std::chrono::milliseconds(300)));
   MustRun({"chmod", "0770", target});
   const std::vector<std::string> mounts = MountsBelow(folder());

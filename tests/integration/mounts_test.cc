@@ -105,11 +105,11 @@ TEST_P(MountsTest, Stage_ImageOpenForWriting_IsRefusedNamingWho) {
 }
 
 TEST_P(MountsTest, Unpublish_OfABusyTarget_NamesWhoHoldsIt) {
-  if (block()) GTEST_SKIP() << "a device node bound to a target is never busy";
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "busy", .content = content()}));
   ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
-  ASSERT_EQ(WriteBytes(target + "/data", 0, kMiB, 1), 0);
-  const auto holder = Child::Start({"tail", "--follow", target + "/data"}, {});
+  const std::string data = DataPath(claim, target);
+  ASSERT_EQ(WriteBytes(data, 0, kMiB, 1), 0);
+  const auto holder = Child::Start({"tail", "--follow", "--bytes=1", data}, {});
   EXPECT_FALSE(holder->Wait(std::chrono::milliseconds(200)));
   EXPECT_TRUE(Refused(Unpublish(claim), kInUse, {target, Holder("tail", *holder)}));
   EXPECT_TRUE(Mounted(target));
@@ -139,10 +139,10 @@ TEST_P(MountsTest, Unstage_WithACopyInAnotherMountNamespace_NamesItsProcess) {
 TEST_P(MountsTest, Unstage_OfABlockVolumeInUse_NamesWhoHoldsIt) {
   if (!block()) GTEST_SKIP() << "filesystems have tests of their own";
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "used", .content = content()}));
-  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
-  const auto holder = Child::Start({"tail", "--follow", target}, {});
+  ASSERT_OK(Stage(claim));
+  const auto holder =
+      Child::Start({"tail", "--follow", "--bytes=1", LoopsOfImage(claim).at(0)}, {});
   EXPECT_FALSE(holder->Wait(std::chrono::milliseconds(200)));
-  ASSERT_OK(Unpublish(claim));
   EXPECT_TRUE(Refused(Unstage(claim), kInUse, {Holder("tail", *holder)}));
   EXPECT_EQ(LoopsOfImage(claim).size(), 1u);
   holder->Kill();

@@ -96,7 +96,8 @@ class ProcessTest : public IntegrationTest {
     for (const auto& [name, id] : made) {
       csi::v1::ControllerGetVolumeRequest request;
       request.set_volume_id(id);
-      EXPECT_OK(csi().Call(request)) << name;
+      const auto found = csi().Call(request);
+      EXPECT_TRUE(found.ok()) << name << ": " << found.status();
     }
     const auto list = csi().Call(csi::v1::ListVolumesRequest());
     ASSERT_OK(list);
