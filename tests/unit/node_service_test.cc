@@ -216,7 +216,7 @@ TEST(NodeExpandVolume, Ext4OnAHostThatCannot_SaysSoAndGrowsAtTheNextStage) {
   EXPECT_EQ(rig.Row(id).filesystem_bytes, 128 * kMiB);
 }
 
-TEST(DeleteVolume, WhileStaged_IsRefusedAndThenDone) {
+TEST(DeletingAStagedVolume, IsRefusedUntilItIsUnstaged) {
   Rig rig;
   const std::string id = rig.MustCreate("a");
   ASSERT_TRUE(rig.Stage(id).ok());
