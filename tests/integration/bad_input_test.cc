@@ -165,6 +165,18 @@ TEST_F(BadInputTest, MissingAndOverlongFields_OfNodeCalls_AreInvalidArgument) {
   EXPECT_TRUE(Refused(csi().Call(list), absl::StatusCode::kAborted));
 }
 
+TEST_F(BadInputTest, BytesThatAreNoUtf8_MakeNothing) {
+  for (const std::string& bytes : {std::string("\xff\xfe"), std::string("a\xc0\xaf"),
+                                   std::string("\xed\xa0\x80"), std::string("\xf5\x80\x80\x80")}) {
+    EXPECT_FALSE(csi().Call(LawfulRequest(bytes)).ok());
+    csi::v1::CreateVolumeRequest request = LawfulRequest("lawful");
+    (*request.mutable_parameters())["pool"] = bytes;
+    EXPECT_FALSE(csi().Call(request).ok());
+    EXPECT_EQ(csi().Call(csi::v1::ListVolumesRequest())->entries_size(), 0);
+  }
+  ExpectAlive();
+}
+
 TEST_F(BadInputTest, NameOfTenMegabytes_IsRefused_AndTheServerLives) {
   const absl::Status refused = csi().Call(LawfulRequest(std::string(10 << 20, 'n'))).status();
   EXPECT_FALSE(refused.ok());

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "os/unique_fd.h"
 #include "tests/integration/integration_test.h"
@@ -32,13 +33,37 @@ class MountsTest : public GroundTest {
     return csi().Call(request).status();
   }
 
-  // "held by NAME (pid N)".
-  static std::string Holder(const std::string& name, const Child& child) {
-    return name + " (pid " + std::to_string(child.pid()) + ")";
+  // A program that becomes "sleep" when it holds what it is to hold.
+  static std::unique_ptr<Child> StartHolder(const std::vector<std::string>& argv) {
+    auto child = Child::Start(argv, {});
+    for (int i = 0; i < 1000 && !child->Wait(std::chrono::milliseconds(5)); ++i) {
+      std::ifstream file("/proc/" + std::to_string(child->pid()) + "/comm");
+      std::string name;
+      std::getline(file, name);
+      if (name == "sleep") return child;
+    }
+    ADD_FAILURE() << argv[0] << " never came to hold anything";
+    return child;
+  }
+  static std::unique_ptr<Child> StartReader(const std::string& path) {
+    return StartHolder({"sh", "-c", "exec sleep 300 <\"$0\"", path});
+  }
+  static std::string Holder(const Child& child) {
+    return "sleep (pid " + std::to_string(child.pid()) + ")";
   }
 };
 
 INSTANTIATE_TEST_SUITE_P(Grounds, MountsTest, ::testing::ValuesIn(ContentGrounds()), GroundName);
+
+class FilesystemMountsTest : public MountsTest {};
+INSTANTIATE_TEST_SUITE_P(Grounds, FilesystemMountsTest, ::testing::ValuesIn(FilesystemGrounds()),
+                         GroundName);
+
+class BlockMountsTest : public MountsTest {};
+INSTANTIATE_TEST_SUITE_P(Grounds, BlockMountsTest,
+                         ::testing::Values(Ground{PoolKind::kXfs, Content::kBlock},
+                                           Ground{PoolKind::kBtrfs, Content::kBlock}),
+                         GroundName);
 
 TEST_P(MountsTest, Publish_WithoutStage_IsRefusedAndShowsNothing) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "unstaged", .content = content()}));
@@ -109,23 +134,20 @@ TEST_P(MountsTest, Unpublish_OfABusyTarget_NamesWhoHoldsIt) {
   ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
   const std::string data = DataPath(claim, target);
   ASSERT_EQ(WriteBytes(data, 0, kMiB, 1), 0);
-  const auto holder = Child::Start({"tail", "--follow", "--bytes=1", data}, {});
-  EXPECT_FALSE(holder->Wait(std::chrono::milliseconds(200)));
-  EXPECT_TRUE(Refused(Unpublish(claim), kInUse, {target, Holder("tail", *holder)}));
+  const auto holder = StartReader(data);
+  EXPECT_TRUE(Refused(Unpublish(claim), kInUse, {target, Holder(*holder)}));
   EXPECT_TRUE(Mounted(target));
   EXPECT_TRUE(Refused(Unstage(claim), kInUse, {target}));
   holder->Kill();
   EXPECT_OK(PutAway(claim));
 }
 
-TEST_P(MountsTest, Unstage_WithACopyInAnotherMountNamespace_NamesItsProcess) {
-  if (block()) GTEST_SKIP() << "a block volume is staged by its device alone";
+TEST_P(FilesystemMountsTest, Unstage_WithACopyInAnotherMountNamespace_NamesItsProcess) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "copied", .content = content()}));
   ASSERT_OK(Stage(claim));
   const auto holder =
-      Child::Start({"unshare", "--mount", "--propagation", "private", "sleep", "300"}, {});
-  EXPECT_FALSE(holder->Wait(std::chrono::milliseconds(300)));
-  EXPECT_TRUE(Refused(Unstage(claim), kInUse, {"held by", Holder("sleep", *holder)}));
+      StartHolder({"unshare", "--mount", "--propagation", "private", "sleep", "300"});
+  EXPECT_TRUE(Refused(Unstage(claim), kInUse, {"held by", Holder(*holder)}));
   // Not gone, so nobody else may have it, and it cannot be deleted.
   EXPECT_EQ(LoopsOfImage(claim).size(), 1u);
   EXPECT_TRUE(Refused(Delete(claim), kInUse));
@@ -136,14 +158,11 @@ TEST_P(MountsTest, Unstage_WithACopyInAnotherMountNamespace_NamesItsProcess) {
   EXPECT_OK(Show(claim));
 }
 
-TEST_P(MountsTest, Unstage_OfABlockVolumeInUse_NamesWhoHoldsIt) {
-  if (!block()) GTEST_SKIP() << "filesystems have tests of their own";
+TEST_P(BlockMountsTest, Unstage_OfADeviceInUse_NamesWhoHoldsIt) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "used", .content = content()}));
   ASSERT_OK(Stage(claim));
-  const auto holder =
-      Child::Start({"tail", "--follow", "--bytes=1", LoopsOfImage(claim).at(0)}, {});
-  EXPECT_FALSE(holder->Wait(std::chrono::milliseconds(200)));
-  EXPECT_TRUE(Refused(Unstage(claim), kInUse, {Holder("tail", *holder)}));
+  const auto holder = StartReader(LoopsOfImage(claim).at(0));
+  EXPECT_TRUE(Refused(Unstage(claim), kInUse, {Holder(*holder)}));
   EXPECT_EQ(LoopsOfImage(claim).size(), 1u);
   holder->Kill();
   EXPECT_OK(Unstage(claim));
@@ -193,8 +212,7 @@ TEST_P(MountsTest, Targets_ThroughLinksOrOutsideTheKubeletRoot_AreRefused) {
   EXPECT_TRUE(Refused(PublishAt(claim, driver().kubelet() + "/pods/missing/mount"), kInUse));
 }
 
-TEST_P(MountsTest, Unpublish_LeavesAFolderWithFilesAlone) {
-  if (block()) GTEST_SKIP() << "a block volume's target is a file";
+TEST_P(FilesystemMountsTest, Unpublish_LeavesAFolderWithFilesAlone) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "files", .content = content()}));
   const std::string target = TargetPath(claim);
   fs::create_directories(target);

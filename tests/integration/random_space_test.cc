@@ -58,7 +58,7 @@ class RandomSpaceTest : public PoolTest {
   void Step() {
     const uint64_t dice = Below(100);
     if (dice < 20 || devices_.empty()) {
-      Keep(Create(NewWanted((2 + Below(40)) * kPartBytes)), {});
+      Keep(Create(NewWanted((2 + Below(64)) * kPartBytes)), {});
       return;
     }
     const size_t index = Below(devices_.size());
