@@ -6,16 +6,25 @@ clients_pid=''
 
 build_release() {
   quietly cmake --preset release -S "$root" || refuse "cmake could not configure the build"
-  cmake --build "$1" --target holdfast holdfastctl holdfast_csi holdfast_bank |
-    while IFS= read -r line; do # one moving line on a terminal, a line each 20 steps elsewhere
-      if [[ -t 1 ]]; then
-        printf '\r\e[K         %.100s' "$line"
-      elif [[ $line == *FAILED* || $line == *error* || $line =~ ^\[[0-9]*0/ ]]; then
-        say "$line"
-      fi
-    done
-  [[ -t 1 ]] && printf '\r\e[K'
-  return 0
+  local log=$1/demo-build.log
+  if ! cmake --build "$1" --target holdfast holdfastctl holdfast_csi holdfast_bank 2>&1 |
+    tee "$log" | show_progress; then
+    grep -E -A 12 'error:|FAILED' "$log" | head -n 60 >&2
+    refuse "the build failed; the whole log is $log"
+  fi
+}
+
+# One moving line on a terminal, every tenth step elsewhere.
+show_progress() {
+  local line
+  while IFS= read -r line; do
+    if [[ -t 1 ]]; then
+      printf '\r\e[K         %.100s' "$line"
+    elif [[ $line =~ ^\[[0-9]*0/ ]]; then
+      say "$line"
+    fi
+  done
+  if [[ -t 1 ]]; then printf '\r\e[K'; fi
 }
 
 # CAP_SYS_RESOURCE is what the kernel wants for growing a mounted ext4.
