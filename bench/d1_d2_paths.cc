@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kMib = uint64_t{1} << 20;
 constexpr uint64_t kImageBytes = 768 * kMib;
 constexpr uint64_t kFileBytes = 512 * kMib;
-constexpr int kRuntimeMs = 290;  // ends just before fio looks, every 100 ms
+constexpr int kRuntimeMs = 190;  // ends just before fio looks, every 100 ms
 
 struct PathRow {
   const char* what;

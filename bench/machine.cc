@@ -92,6 +92,22 @@ uint64_t FreeBytes(const std::string& path) {
   return facts.f_bfree * facts.f_frsize;
 }
 
+absl::StatusOr<double> TimeReflink(const std::string& from, const std::string& to) {
+  const UniqueFd source(open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd copy(open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!copy.valid()) return Failed("create", to);
+  // btrfs wants both files to agree on NOCOW.
+  int flags = 0;
+  if (ioctl(source.get(), FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_NOCOW_FL) != 0) {
+    ioctl(copy.get(), FS_IOC_SETFLAGS, &flags);
+  }
+  const Stopwatch watch;
+  if (ioctl(copy.get(), FICLONE, source.get()) != 0) return Failed("FICLONE", to);
+  const double milliseconds = watch.Milliseconds();
+  unlink(to.c_str());
+  return milliseconds;
+}
+
 absl::StatusOr<std::string> ImageBehind(const std::string& target, bool block) {
   struct stat facts = {};
   if (stat(target.c_str(), &facts) != 0) return Failed("stat", target);

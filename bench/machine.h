@@ -25,6 +25,8 @@ uint64_t AllocatedBytes(const std::string& path);
 uint64_t ExtentCount(const std::string& path);
 // Of the filesystem that holds the path, after a syncfs.
 uint64_t FreeBytes(const std::string& path);
+// Milliseconds of FICLONE alone, of `from` to the new file `to`, which is removed again.
+absl::StatusOr<double> TimeReflink(const std::string& from, const std::string& to);
 // The image behind what is published at `target`: a mount, or a device node.
 absl::StatusOr<std::string> ImageBehind(const std::string& target, bool block);
 
