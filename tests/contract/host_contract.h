@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/uuid.h"
 #include "base/sizes.h"
 #include "tests/contract/machine.h"
 #include "tests/fakes/status_asserts.h"
@@ -78,7 +79,7 @@ class FilesystemContract : public HostContractBase,
   Content content() const { return std::get<1>(GetParam()); }
 };
 
-inline constexpr char kUuid[] = "4f1e2d3c-1111-4222-8333-0123456789ab";
-inline constexpr char kOtherUuid[] = "4f1e2d3c-9999-4222-8333-0123456789ab";
+inline const std::string kUuid = NewUuid();
+inline const std::string kOtherUuid = NewUuid();
 
 }  // namespace holdfast

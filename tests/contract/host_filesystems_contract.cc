@@ -1,4 +1,5 @@
 // os/filesystems.h
+#include "base/uuid.h"
 #include "tests/contract/host_contract.h"
 
 namespace holdfast {
@@ -70,10 +71,11 @@ TEST_P(FilesystemContract, Identify_OfADamagedSuperblock_IsDataLoss) {
 
 TEST_P(FilesystemContract, SetFilesystemUuid_ChangesThatAlone) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
-  ASSERT_OK(host().SetFilesystemUuid(image, content(), kOtherUuid));
+  const std::string other_uuid = NewUuid();  // mkfs and btrfstune look for it on the whole machine
+  ASSERT_OK(host().SetFilesystemUuid(image, content(), other_uuid));
   ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
   ASSERT_TRUE(superblock.has_value());
-  EXPECT_EQ(superblock->uuid, kOtherUuid);
+  EXPECT_EQ(superblock->uuid, other_uuid);
   EXPECT_EQ(superblock->size_bytes, ImageBytes(content()));
   EXPECT_OK(host().CheckFilesystem(image, content()));
   EXPECT_OK(Mount(image, content()));
@@ -184,7 +186,7 @@ TEST_P(FilesystemContract, ACutUnderFreeze_BecomesAFilesystemOfItsOwn) {
     EXPECT_EQ(root.mode, 0750u);
   }
   ASSERT_TRUE(IsDetachedSoon(*cut));
-  ASSERT_OK(host().SetFilesystemUuid(*cut, content(), kOtherUuid));
+  ASSERT_OK(host().SetFilesystemUuid(*cut, content(), NewUuid()));
   EXPECT_OK(host().CheckFilesystem(*cut, content()));
   EXPECT_OK(Mount(*cut, content())) << "beside its original, which is still mounted";
 }
