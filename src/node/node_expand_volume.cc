@@ -40,6 +40,12 @@ absl::Status NodeService::Handle(const csi::v1::NodeExpandVolumeRequest& request
   if (volume.content == Content::kBlock || volume.filesystem_bytes == volume.capacity_bytes) {
     return absl::OkStatus();
   }
+  if (mount->filesystem_read_only) {
+    return absl::FailedPreconditionError(Refusal{"expansion of mounted volume " + volume_id,
+                                                 "a writable stage", "a read-only one",
+                                                 "end its pods: it grows at its next stage"}
+                                             .Sentence());
+  }
   if (!host_.CanGrowMounted(volume.content)) {
     return absl::FailedPreconditionError(
         Refusal{"expansion of mounted volume " + volume_id,

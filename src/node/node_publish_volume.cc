@@ -35,6 +35,7 @@ absl::Status NodeService::Handle(const csi::v1::NodePublishVolumeRequest& reques
   RETURN_IF_ERROR(CheckContent(local.volume, publish.capability));
   ASSIGN_OR_RETURN(publish.staging, host_.ResolveTarget(publish.staging));
   ASSIGN_OR_RETURN(publish.target, host_.ResolveTarget(publish.target));
+  RETURN_IF_ERROR(engine_.OpenImage(local, Access::kReadOnly).status());
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   RETURN_IF_ERROR(CheckStaged(local, publish, presence));
   ASSIGN_OR_RETURN(const bool published, AlreadyPublished(local, publish, presence));

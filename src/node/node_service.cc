@@ -12,7 +12,9 @@ absl::StatusOr<VolumeLocks::Guard> NodeService::Lock(const std::string& volume_i
 }
 
 absl::StatusOr<Presence> NodeService::Ask(const LocalVolume& local) {
-  ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadOnly));
+  // By the recorded inode, not by the name: a file put in its place hides no loop device.
+  ASSIGN_OR_RETURN(FileFacts image, host_.Describe(local.pool->lock));
+  image.inode = local.volume.image_inode;
   return AskPresence(host_, local.volume, image);
 }
 

@@ -78,6 +78,7 @@ class NodeService final : public csi::v1::Node::Service {
 
   absl::StatusOr<bool> AlreadyStaged(const LocalVolume& local, const Stage& stage,
                                      const Presence& presence);
+  absl::Status CheckAlive(const LocalVolume& local, const std::string& staging);
   absl::Status CheckAlone(const LocalVolume& local, const Stage& stage, const Presence& presence);
   absl::Status StageBlock(LocalVolume& local, const Stage& stage, const UniqueFd& image);
   absl::Status StageFilesystem(LocalVolume& local, const Stage& stage, const UniqueFd& image);
@@ -94,6 +95,9 @@ class NodeService final : public csi::v1::Node::Service {
 
   absl::Status UnstageFilesystem(LocalVolume& local, const std::string& staging,
                                  const Presence& presence);
+  absl::Status WaitUntilFree(const LocalVolume& local, const Presence& presence);
+  absl::Status RecordUnseenEnd(LocalVolume& local);
+  absl::Status RecordClean(LocalVolume& local);
 
   ImageEngine& engine_;
   Host& host_;

@@ -73,6 +73,7 @@ absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const 
   const bool ours = stage.capability.block() ? !presence.loop->autoclear
                                              : presence.MountAt(stage.staging) != nullptr;
   if (!ours) return false;
+  if (!stage.capability.block()) RETURN_IF_ERROR(CheckAlive(local, stage.staging));
   if (record.terms == stage.terms) return true;
   return absl::AlreadyExistsError(Refusal{
       "stage of volume " + local.volume.id,
@@ -82,6 +83,18 @@ absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const 
                   stage.terms.read_only),
       "unstage it first"}
                                       .Sentence());
+}
+
+// A filesystem that was shut down after an error still is a mount, but no data comes from it.
+absl::Status NodeService::CheckAlive(const LocalVolume& local, const std::string& staging) {
+  ASSIGN_OR_RETURN(const UniqueFd mount, host_.OpenMount(staging));
+  const auto root = host_.ReadRoot(mount);
+  if (root.ok()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Refusal{"filesystem of volume " + local.volume.id, "one that can be read",
+              std::string(root.status().message()),
+              "read the kernel log; end its pods, so that it is unstaged and staged again"}
+          .Sentence());
 }
 
 // Nobody else has the image, nothing else is at the path.

@@ -4,6 +4,8 @@
 #include "base/refusal.h"
 #include "base/status_macros.h"
 #include "engine/image/private_mount.h"
+#include "integrity/identity_check.h"
+#include "integrity/verdict.h"
 #include "node/node_service.h"
 #include "rpc/parse.h"
 
@@ -21,7 +23,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeUnstageVolumeRequest& reques
   ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(volume_id));
   ASSIGN_OR_RETURN(staging, host_.ResolveTarget(staging));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
-  if (!presence.loop) return absl::OkStatus();
+  if (!presence.loop) return RecordUnseenEnd(local);
   if (const MountEntry* published = presence.MountElsewhere(staging, staging)) {
     return absl::FailedPreconditionError(Refusal{"unstage of volume " + local.volume.id,
                                                  "no target left", "one at " + published->target,
@@ -31,34 +33,65 @@ absl::Status NodeService::Handle(const csi::v1::NodeUnstageVolumeRequest& reques
   if (local.volume.content != Content::kBlock) return UnstageFilesystem(local, staging, presence);
   // Do and commit: a raw block device holds no root to record.
   RETURN_IF_ERROR(host_.Detach(*presence.loop));
-  local.volume.stage.last_end = LastEnd::kClean;
-  local.volume.stage.terms.reset();
-  return Record(local);
+  return RecordClean(local);
 }
 
 // Clean is only what the kernel has let go of: umount returns 0 while a copy in another mount
 // namespace keeps the filesystem alive and writable.
 absl::Status NodeService::UnstageFilesystem(LocalVolume& local, const std::string& staging,
                                             const Presence& presence) {
+  std::optional<RootAttributes> root;
   if (presence.MountAt(staging) != nullptr) {
     ASSIGN_OR_RETURN(UniqueFd mount, host_.OpenMount(staging));
-    ASSIGN_OR_RETURN(local.volume.stage.root, host_.ReadRoot(mount));
+    // A filesystem that was shut down cannot be read, and is put away all the same.
+    if (auto found = host_.ReadRoot(mount); found.ok()) root = *std::move(found);
     mount.Close();  // it would keep its own mount busy
     RETURN_IF_ERROR(host_.Unmount(staging));
-  } else if (local.volume.stage.last_end == LastEnd::kStaged) {
-    // An earlier attempt unmounted it and found it held: what it read may be out of date.
-    local.volume.stage.root.reset();
   }
-  const absl::Status detached = WaitUntilDetached(host_, presence.image);
-  if (!detached.ok()) {
-    ASSIGN_OR_RETURN(const auto holders, host_.HoldersOf(*presence.loop));
-    return absl::FailedPreconditionError(Refusal{
-        "unstage of volume " + local.volume.id, presence.loop->path + " free",
-        holders.empty() ? "still in use" : fmt::format("held by {}", fmt::join(holders, ", ")),
-        "end what holds it; it is tried again"}
-                                             .Sentence());
+  RETURN_IF_ERROR(WaitUntilFree(local, presence));
+  if (!root) return RecordUnseenEnd(local);
+  local.volume.stage.root = root;
+  return RecordClean(local);
+}
+
+absl::Status NodeService::WaitUntilFree(const LocalVolume& local, const Presence& presence) {
+  if (WaitUntilDetached(host_, presence.image).ok()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto holders, host_.HoldersOf(*presence.loop));
+  return absl::FailedPreconditionError(Refusal{
+      "unstage of volume " + local.volume.id, presence.loop->path + " free",
+      holders.empty() ? "still in use" : fmt::format("held by {}", fmt::join(holders, ", ")),
+      "end what holds it; it is tried again"}
+                                           .Sentence());
+}
+
+// The volume is gone from the node and nobody saw how: an earlier attempt found it held, or the
+// driver or the node died. Its root is read now, privately, so that what changes from now on is
+// told from what changed while it was mounted. Nothing here fails the unstage: what cannot be read
+// or is not as it should be is said by the next stage.
+absl::Status NodeService::RecordUnseenEnd(LocalVolume& local) {
+  if (local.volume.stage.last_end != LastEnd::kStaged) return absl::OkStatus();
+  if (local.volume.content == Content::kBlock) return RecordClean(local);
+  const auto read_root = [&]() -> absl::StatusOr<RootAttributes> {
+    ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadWrite));
+    ASSIGN_OR_RETURN(const auto found, host_.Identify(image));
+    RETURN_IF_ERROR(CheckIdentity(local.volume, found));
+    const bool thick = local.volume.parameters.provisioning == Provisioning::kThick;
+    ASSIGN_OR_RETURN(
+        PrivateMount mount,
+        PrivateMount::Open(host_, image, {.content = local.volume.content, .thick = thick}));
+    ASSIGN_OR_RETURN(RootAttributes root, host_.ReadRoot(mount.root()));
+    RETURN_IF_ERROR(mount.Release());
+    return root;
+  };
+  const auto root = read_root();
+  if (!root.ok() || JudgeRoot(local.volume, *root).kind == RootJudgement::Kind::kRefused) {
+    return absl::OkStatus();
   }
-  if (!local.volume.stage.root) return absl::OkStatus();
+  local.volume.stage.root = *root;
+  return RecordClean(local);
+}
+
+absl::Status NodeService::RecordClean(LocalVolume& local) {
   local.volume.stage.last_end = LastEnd::kClean;
   local.volume.stage.terms.reset();
   return Record(local);

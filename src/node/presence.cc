@@ -9,7 +9,8 @@ namespace holdfast {
 
 const MountEntry* Presence::MountAt(const std::string& target) const {
   for (const MountEntry& mount : mounts) {
-    if (mount.target == target) return &mount;
+    const bool whole = mount.root == "/" || mount.type == "devtmpfs";
+    if (mount.target == target && whole && visible.count(mount.id) > 0) return &mount;
   }
   return nullptr;
 }
@@ -22,9 +23,9 @@ const MountEntry* Presence::MountElsewhere(const std::string& first,
   return nullptr;
 }
 
-absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const UniqueFd& image) {
+absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const FileFacts& image) {
   Presence presence;
-  ASSIGN_OR_RETURN(presence.image, host.Describe(image));
+  presence.image = image;
   ASSIGN_OR_RETURN(const auto loops, host.Attachments(presence.image));
   if (loops.empty()) return presence;
   if (loops.size() > 1) {
@@ -36,6 +37,12 @@ absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const Uni
   }
   presence.loop = loops.front();
   ASSIGN_OR_RETURN(presence.mounts, host.MountsOf(*presence.loop));
+  for (const MountEntry& mount : presence.mounts) {
+    const auto on_top = host.MountedAt(mount.target);
+    // A path outside of kubelet's folders is nobody's staging path or target.
+    if (!on_top.ok() && !absl::IsInvalidArgument(on_top.status())) return on_top.status();
+    if (on_top.ok() && *on_top && (*on_top)->id == mount.id) presence.visible.insert(mount.id);
+  }
   return presence;
 }
 

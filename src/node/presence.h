@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,16 @@ struct Presence {
   std::optional<Loop> loop;        // that has the image attached, in whatever namespace
   std::vector<MountEntry> mounts;  // of it in our mount namespace, publishes included
 
+  std::set<int> visible;  // ids of those that nothing covers
+
+  // The mount that opens at `target`: of the whole volume, covered by nothing. Null: none.
   const MountEntry* MountAt(const std::string& target) const;
   // The first mount at none of the two paths.
   const MountEntry* MountElsewhere(const std::string& first, const std::string& second) const;
 };
 
-// FAILED_PRECONDITION when two loop devices have the image: nobody can say what is in it then.
-absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const UniqueFd& image);
+// `image`: device and inode suffice. FAILED_PRECONDITION when two loop devices have the image:
+// nobody can say what is in it then.
+absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const FileFacts& image);
 
 }  // namespace holdfast

@@ -11,7 +11,13 @@ namespace {
 std::string Text(const char* text) { return text == nullptr ? "" : text; }
 
 bool IsReadOnly(const char* options) {
-  return options != nullptr && mnt_optstr_get_option(options, "ro", nullptr, nullptr) == 0;
+  // "emergency_ro": what ext4 is called after an error since Linux 6.15, still beside "rw".
+  for (const char* name : {"ro", "emergency_ro"}) {
+    if (options != nullptr && mnt_optstr_get_option(options, name, nullptr, nullptr) == 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 MountEntry Convert(libmnt_fs* entry) {

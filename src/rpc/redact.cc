@@ -50,6 +50,14 @@ void Redact(Message& message) {
   for (const FieldDescriptor* field : fields) {
     if (field->options().GetExtension(csi::v1::csi_secret)) {
       reflection.ClearField(&message, field);
+    } else if (field->name() == "mount_flags" && field->is_repeated()) {
+      // They may hold secrets as well (CSI specification, VolumeCapability): names are enough.
+      for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+        const std::string flag = reflection.GetRepeatedString(message, field, i);
+        const size_t value = flag.find('=');
+        if (value == std::string::npos) continue;
+        reflection.SetRepeatedString(&message, field, i, flag.substr(0, value) + "=***");
+      }
     } else if (IsStringMap(*field)) {
       RedactMap(message, *field);
     } else if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {

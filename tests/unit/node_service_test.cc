@@ -203,6 +203,22 @@ TEST(NodeUnstageVolume, AliveInAnotherMountNamespace_IsNotCalledPutAway) {
   EXPECT_TRUE(rig.Stage(id).ok());
 }
 
+TEST(NodeUnstageVolume, RootChangedAfterAnUnstageThatWasHeldOnce_IsRefused) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a");
+  ASSERT_TRUE(rig.Stage(id).ok());
+  rig.machine.CopyMountsToOtherNamespace("sleep (pid 4711)");
+  EXPECT_FALSE(rig.Unstage(id).ok());
+  rig.machine.EndOtherNamespaces();
+  ASSERT_TRUE(rig.Unstage(id).ok());
+  EXPECT_EQ(rig.Row(id).stage.last_end, LastEnd::kClean);
+  rig.machine.EditRootOffline(rig.ImagePath(id), [](RootAttributes& root) {
+    root.mode = 02777;
+    root.change_time.seconds += 9;
+  });
+  ExpectRefused(rig.Stage(id), StatusCode::FAILED_PRECONDITION, "mode 2777");
+}
+
 TEST(NodeExpandVolume, Ext4OnAHostThatCannot_SaysSoAndGrowsAtTheNextStage) {
   Rig rig;
   const std::string id = rig.MustCreate("a");

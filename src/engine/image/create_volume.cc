@@ -227,7 +227,7 @@ absl::Status ImageEngine::DeleteVolume(std::string_view id) {
       return absl::FailedPreconditionError(
           Refusal{"delete of " + volume->id, "a volume that is not in use",
                   "its image attached as " + loops.front().path,
-                  "end the pods that use it; it is deleted when it is unstaged"}
+                  "end the pods that use it; once kubelet has unstaged it, it can be deleted"}
               .Sentence());
     }
   }

@@ -8,19 +8,30 @@
 namespace holdfast {
 namespace {
 
+// A mount of the whole filesystem that nothing covers: what opens at its path is this filesystem.
+// Empty when there is none.
+absl::StatusOr<std::string> VisibleMount(Host& host, const Loop& loop) {
+  ASSIGN_OR_RETURN(const auto mounts, host.MountsOf(loop));
+  for (const MountEntry& mount : mounts) {
+    const auto on_top = host.MountedAt(mount.target);
+    if (!on_top.ok() || !*on_top) continue;  // outside of kubelet's folders: not ours
+    if ((*on_top)->id == mount.id && mount.root == "/") return mount.target;
+  }
+  return std::string();
+}
+
 absl::StatusOr<Cut> CutFrozen(Pool& pool, const Volume& volume, const Loop& loop,
                               const UniqueFd& source, const std::string& incarnation,
                               std::chrono::milliseconds deadline) {
-  ASSIGN_OR_RETURN(const auto mounts, pool.host.MountsOf(loop));
-  if (mounts.empty()) {
+  ASSIGN_OR_RETURN(const std::string target, VisibleMount(pool.host, loop));
+  if (target.empty()) {
     return absl::FailedPreconditionError(
         Refusal{"cut of " + volume.id, "its filesystem mounted on this node",
-                loop.path + " attached without a mount here",
+                loop.path + " attached without a mount that can be frozen here",
                 "unmount it where it was mounted by hand, then try again"}
             .Sentence());
   }
-  ASSIGN_OR_RETURN(const auto frozen,
-                   FrozenFilesystem::Freeze(pool.host, mounts.front().target, deadline));
+  ASSIGN_OR_RETURN(const auto frozen, FrozenFilesystem::Freeze(pool.host, target, deadline));
   Cut cut{.image = UniqueFd(), .consistency = Consistency::kFrozen, .root = std::nullopt};
   ASSIGN_OR_RETURN(cut.image, CutImage(pool, incarnation, source));
   ASSIGN_OR_RETURN(cut.root, pool.host.ReadRoot(frozen->root()));
@@ -34,6 +45,13 @@ absl::StatusOr<Cut> CutVolume(Pool& pool, const Volume& volume, const UniqueFd& 
                               const std::string& incarnation, std::chrono::milliseconds deadline) {
   ASSIGN_OR_RETURN(const FileFacts facts, pool.host.Describe(source));
   ASSIGN_OR_RETURN(const auto loops, pool.host.Attachments(facts));
+  if (loops.size() > 1) {
+    return absl::FailedPreconditionError(
+        Refusal{"cut of " + volume.id, "its image attached once at most",
+                "attached as " + loops[0].path + " and " + loops[1].path,
+                "detach the one that is not Holdfast's"}
+            .Sentence());
+  }
   if (!loops.empty() && volume.content != Content::kBlock) {
     return CutFrozen(pool, volume, loops.front(), source, incarnation, deadline);
   }

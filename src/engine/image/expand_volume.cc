@@ -57,6 +57,12 @@ absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const Capa
       const auto image,
       host_.OpenFile(pool.volumes, ImageName(local.volume.incarnation), Access::kReadWrite));
   if (!image) return OpenImage(local, Access::kReadWrite).status();
+  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*image));
+  if (facts.inode != local.volume.image_inode ||
+      facts.generation != local.volume.image_generation ||
+      facts.size_bytes < local.volume.capacity_bytes) {
+    return OpenImage(local, Access::kReadWrite).status();  // says what it is not
+  }
   const uint64_t growth = target - local.volume.capacity_bytes;
   const uint64_t more = NewVolumeBytes(local.volume.parameters, growth);
   absl::Status grown = Admit(pool, {.bound_bytes = more, .provisioned_bytes = growth}, [&] {
