@@ -37,15 +37,20 @@ constexpr PathRow kPathRows[] = {
     {"8k write + fdatasync", "write", 8192, 1, true, true},
 };
 
-// Ours, base and base again, in an order that turns by one each round, so that being first or after
-// a certain neighbour is nobody's lot. All rounds run in one fio.
+// Which of ours, base and base again has its turn: all six orders, one after the other.
+size_t InTurn(size_t round, size_t turn) {
+  const bool backwards = round / 3 % 2 == 1;
+  return (round + (backwards ? 2 - turn : turn)) % 3;
+}
+
+// All rounds run in one fio.
 absl::StatusOr<std::vector<Pair>> MeasurePath(const PathRow& row, const std::string& ours,
                                               const std::string& base) {
   const std::array<std::string, 3> files = {ours, base, base};
   std::vector<FioJob> jobs;
   for (size_t round = 0; round < kPairs; ++round) {
     for (size_t turn = 0; turn < files.size(); ++turn) {
-      jobs.push_back({.file = files[(round + turn) % files.size()],
+      jobs.push_back({.file = files[InTurn(round, turn)],
                       .pattern = row.pattern,
                       .block_bytes = row.block_bytes,
                       .depth = row.depth,
@@ -60,7 +65,7 @@ absl::StatusOr<std::vector<Pair>> MeasurePath(const PathRow& row, const std::str
   for (size_t round = 0; round < kPairs; ++round) {
     std::array<double, 3> rate;
     for (size_t turn = 0; turn < files.size(); ++turn) {
-      rate[(round + turn) % files.size()] = rates[round * files.size() + turn];
+      rate[InTurn(round, turn)] = rates[round * files.size() + turn];
     }
     pairs.push_back({.ours = rate[0], .base = rate[1], .control = rate[2] / rate[1]});
   }
