@@ -19,6 +19,7 @@
 
 #include "base/status_macros.h"
 #include "os/command.h"
+#include "os/freed_space.h"
 #include "os/unique_fd.h"
 
 namespace holdfast::bench {
@@ -122,7 +123,8 @@ absl::StatusOr<std::string> ImageBehind(const std::string& target, bool block) {
 
 void Settle(const std::string& path) {
   const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  syncfs(file.get());
+  const absl::Status settled = SyncFreedSpace(file);
+  if (!settled.ok()) fmt::print(stderr, "settle: {}\n", std::string(settled.message()));
 }
 
 absl::StatusOr<std::string> AttachByHand(const std::string& image) {

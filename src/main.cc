@@ -144,6 +144,7 @@ int ServeUntilTerminated(const Config& config) {
 
 int main(int argc, char** argv) {
   holdfast::BlockTerminationSignals();
+  holdfast::KeepFreedMemory();
   const holdfast::CommandLine line = holdfast::ParseCommandLine(
       {argv + 1, argv + argc}, holdfast::Environment(), holdfast::HostName());
   if (!line.config) {

@@ -43,6 +43,10 @@ struct SnapshotFilter {
   std::optional<std::string> volume_id = std::nullopt;
 };
 
+// What a change outlives once its method has returned. kProcess: the end of this process, but not
+// of the machine; it costs no fsync.
+enum class Outlives { kPowerCut, kProcess };
+
 class Catalog {
  public:
   enum class Access { kReadOnly, kReadWrite };
@@ -56,7 +60,8 @@ class Catalog {
   // INTERNAL when the id is taken.
   virtual absl::Status InsertVolume(const Volume& volume) = 0;
   // Replaces the row with that id and incarnation. NOT_FOUND when it is gone.
-  virtual absl::Status UpdateVolume(const Volume& volume) = 0;
+  virtual absl::Status UpdateVolume(const Volume& volume,
+                                    Outlives outlives = Outlives::kPowerCut) = 0;
   // Removes the row; OK when it is gone.
   virtual absl::Status RemoveVolume(std::string_view id) = 0;
   // Ready rows only, ordered by id, ids greater than `after`, at most `limit` (0: all).

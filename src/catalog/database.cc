@@ -154,7 +154,18 @@ absl::StatusOr<int64_t> Database::ReadInt(const std::string& sql) {
   return statement.Int(0);
 }
 
-absl::Status Database::Write(const std::function<absl::Status()>& body) {
+// In WAL mode NORMAL leaves a commit to the page cache, until the next FULL one or a checkpoint
+// (https://sqlite.org/pragma.html#pragma_synchronous).
+absl::Status Database::SetSynchronous(Outlives outlives) {
+  if (outlives == synchronous_) return absl::OkStatus();
+  const bool full = outlives == Outlives::kPowerCut;
+  RETURN_IF_ERROR(Execute(full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
+  synchronous_ = outlives;
+  return absl::OkStatus();
+}
+
+absl::Status Database::Write(const std::function<absl::Status()>& body, Outlives outlives) {
+  RETURN_IF_ERROR(SetSynchronous(outlives));
   absl::Status status = Execute("BEGIN IMMEDIATE");
   if (!status.ok()) return status;
   status = body();

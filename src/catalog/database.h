@@ -75,9 +75,10 @@ class Database {
   // The number that a statement without parameters answers first, such as PRAGMA user_version.
   absl::StatusOr<int64_t> ReadInt(const std::string& sql);
 
-  // Runs `body` in a transaction that takes the write lock at once: all of it is durable, or
-  // nothing of it happened and the error is returned.
-  absl::Status Write(const std::function<absl::Status()>& body);
+  // Runs `body` in a transaction that takes the write lock at once: all of it is as durable as
+  // asked, or nothing of it happened and the error is returned.
+  absl::Status Write(const std::function<absl::Status()>& body,
+                     Outlives outlives = Outlives::kPowerCut);
 
   // Moves the WAL into the main file and empties it.
   absl::Status Checkpoint();
@@ -92,12 +93,14 @@ class Database {
   Database(std::string path, CatalogFaultHook hook)
       : path_(std::move(path)), hook_(std::move(hook)) {}
   absl::Status CallHook(std::string_view sql) const;
+  absl::Status SetSynchronous(Outlives outlives);
   // The connection's last error as a status; `code` is what the failed call returned.
   absl::Status Error(int code, std::string_view sql) const;
 
   const std::string path_;
   const CatalogFaultHook hook_;
   sqlite3* connection_ = nullptr;
+  Outlives synchronous_ = Outlives::kPowerCut;                 // what the connection is set to
   std::unordered_map<std::string, sqlite3_stmt*> statements_;  // by SQL; prepared once
 };
 

@@ -33,16 +33,18 @@ absl::Status GoneUnless(int64_t rows, const char* kind, const std::string& id) {
 
 }  // namespace
 
-absl::StatusOr<int64_t> SqliteCatalog::Change(const std::string& sql, const Binder& bind) {
+absl::StatusOr<int64_t> SqliteCatalog::Change(const std::string& sql, const Binder& bind,
+                                              Outlives outlives) {
   const std::lock_guard<std::mutex> lock(mutex_);
   int64_t rows = 0;
-  const absl::Status written = database_->Write([&]() -> absl::Status {
+  const auto change = [&]() -> absl::Status {
     ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
     bind(statement);
     RETURN_IF_ERROR(statement.Run());
     rows = database_->Changes();
     return absl::OkStatus();
-  });
+  };
+  const absl::Status written = database_->Write(change, outlives);
   if (!written.ok()) return written;
   return rows;
 }
@@ -77,13 +79,14 @@ absl::Status SqliteCatalog::InsertVolume(const Volume& volume) {
   return Change(kSql, [&](Statement& s) { BindVolume(s, volume, details); }).status();
 }
 
-absl::Status SqliteCatalog::UpdateVolume(const Volume& volume) {
+absl::Status SqliteCatalog::UpdateVolume(const Volume& volume, Outlives outlives) {
   static const std::string kSql =
       fmt::format("UPDATE volumes SET ({}) = {} WHERE id = ?1 AND incarnation = ?3", kVolumeColumns,
                   kFifteenValues);
   const std::string details = VolumeDetails(volume);
   ASSIGN_OR_RETURN(const int64_t rows,
-                   Change(kSql, [&](Statement& s) { BindVolume(s, volume, details); }));
+                   Change(
+                       kSql, [&](Statement& s) { BindVolume(s, volume, details); }, outlives));
   return GoneUnless(rows, "volume", volume.id);
 }
 

@@ -22,7 +22,7 @@ class SqliteCatalog final : public Catalog {
 
   absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) override;
   absl::Status InsertVolume(const Volume& volume) override;
-  absl::Status UpdateVolume(const Volume& volume) override;
+  absl::Status UpdateVolume(const Volume& volume, Outlives outlives) override;
   absl::Status RemoveVolume(std::string_view id) override;
   absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after, uint64_t limit) override;
   absl::StatusOr<std::vector<Volume>> AllVolumes() override;
@@ -46,7 +46,8 @@ class SqliteCatalog final : public Catalog {
   using Binder = std::function<void(Statement&)>;
   // Each takes the mutex: one writing transaction of one statement, or one reading statement.
   // Change says how many rows it touched.
-  absl::StatusOr<int64_t> Change(const std::string& sql, const Binder& bind);
+  absl::StatusOr<int64_t> Change(const std::string& sql, const Binder& bind,
+                                 Outlives outlives = Outlives::kPowerCut);
   template <typename Row>
   absl::StatusOr<std::vector<Row>> Select(const std::string& sql, const Binder& bind,
                                           absl::StatusOr<Row> (*read)(const Statement&));

@@ -132,7 +132,8 @@ absl::Status NodeService::PublishFilesystem(LocalVolume& local, const Publish& p
     // Later publishes come after kubelet's fsGroup walk and the workload's own lawful changes.
     RETURN_IF_ERROR(JudgePublish(local.volume, *local.volume.stage.root, before));
     local.volume.stage.published = true;
-    RETURN_IF_ERROR(Record(local));
+    // After a power cut the volume is not staged any more, and nobody asks.
+    RETURN_IF_ERROR(Record(local, Outlives::kProcess));
   }
   ASSIGN_OR_RETURN(const UniqueFd mount, host_.CloneMount(staged, publish.flags));
   RETURN_IF_ERROR(host_.EnsureTarget(publish.target, TargetKind::kFolder));

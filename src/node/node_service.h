@@ -72,8 +72,8 @@ class NodeService final : public csi::v1::Node::Service {
   // The volume's mount at a path that a request names, null when there is none or the path cannot
   // be one.
   const MountEntry* MountOfPath(const Presence& presence, const std::string& path);
-  absl::Status Record(const LocalVolume& local) {
-    return local.pool->catalog->UpdateVolume(local.volume);
+  absl::Status Record(const LocalVolume& local, Outlives outlives = Outlives::kPowerCut) {
+    return local.pool->catalog->UpdateVolume(local.volume, outlives);
   }
 
   absl::StatusOr<bool> AlreadyStaged(const LocalVolume& local, const Stage& stage,

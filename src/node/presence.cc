@@ -10,7 +10,7 @@ namespace holdfast {
 const MountEntry* Presence::MountAt(const std::string& target) const {
   for (const MountEntry& mount : mounts) {
     const bool whole = mount.root == "/" || mount.type == "devtmpfs";
-    if (mount.target == target && whole && visible.count(mount.id) > 0) return &mount;
+    if (mount.target == target && whole && mount.visible) return &mount;
   }
   return nullptr;
 }
@@ -37,12 +37,6 @@ absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const Fil
   }
   presence.loop = loops.front();
   ASSIGN_OR_RETURN(presence.mounts, host.MountsOf(*presence.loop));
-  for (const MountEntry& mount : presence.mounts) {
-    const auto on_top = host.MountedAt(mount.target);
-    // A path outside of kubelet's folders is nobody's staging path or target.
-    if (!on_top.ok() && !absl::IsInvalidArgument(on_top.status())) return on_top.status();
-    if (on_top.ok() && *on_top && (*on_top)->id == mount.id) presence.visible.insert(mount.id);
-  }
   return presence;
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -16,8 +15,6 @@ struct Presence {
   FileFacts image;
   std::optional<Loop> loop;        // that has the image attached, in whatever namespace
   std::vector<MountEntry> mounts;  // of it in our mount namespace, publishes included
-
-  std::set<int> visible;  // ids of those that nothing covers
 
   // The mount that opens at `target`: of the whole volume, covered by nothing. Null: none.
   const MountEntry* MountAt(const std::string& target) const;

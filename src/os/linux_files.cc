@@ -14,6 +14,7 @@
 #include "base/status_macros.h"
 #include "os/errno_status.h"
 #include "os/fd_name.h"
+#include "os/freed_space.h"
 #include "os/linux_host.h"
 
 namespace holdfast {
@@ -79,10 +80,7 @@ absl::StatusOr<std::vector<std::string>> LinuxHost::ListFolder(const UniqueFd& f
 
 absl::Status LinuxHost::SyncFolder(const UniqueFd& folder) { return Flush(folder); }
 
-absl::Status LinuxHost::SyncFilesystem(const UniqueFd& folder) {
-  if (syncfs(folder.get()) != 0) return ErrnoStatus(errno, "syncfs", FdName(folder));
-  return absl::OkStatus();
-}
+absl::Status LinuxHost::SyncFilesystem(const UniqueFd& folder) { return SyncFreedSpace(folder); }
 
 absl::StatusOr<UniqueFd> LinuxHost::CreateFile(const UniqueFd& folder, const std::string& name) {
   RETURN_IF_ERROR(CheckName(name));

@@ -107,6 +107,9 @@ class LinuxHost final : public Host {
  private:
   LinuxHost() = default;
 
+  // Whether a stranger who opens its target gets this mount.
+  absl::StatusOr<bool> IsVisible(const MountEntry& entry) const;
+
   HostPrograms programs_;
   std::vector<TargetRoot> target_roots_;
   std::string run_folder_;

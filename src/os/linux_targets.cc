@@ -86,17 +86,30 @@ absl::StatusOr<std::optional<MountEntry>> LinuxHost::MountedAt(const std::string
   ASSIGN_OR_RETURN(std::vector<MountEntry> table, ReadMountTable());
   for (MountEntry& entry : table) {
     if (static_cast<uint64_t>(entry.id) == identity.id && entry.target == path.Absolute()) {
+      entry.visible = true;
       return std::optional<MountEntry>(std::move(entry));
     }
   }
   return std::optional<MountEntry>();
 }
 
+absl::StatusOr<bool> LinuxHost::IsVisible(const MountEntry& entry) const {
+  const absl::StatusOr<TargetPath> path = ParseTarget(target_roots_, entry.target);
+  if (!path.ok()) return false;  // outside of kubelet's folders: nobody's staging path or target
+  absl::StatusOr<UniqueFd> place = OpenTarget(*path);
+  if (absl::IsNotFound(place.status()) || absl::IsInvalidArgument(place.status())) return false;
+  RETURN_IF_ERROR(place.status());
+  ASSIGN_OR_RETURN(const MountIdentity identity, IdentifyMount(*place));
+  return static_cast<uint64_t>(entry.id) == identity.id;
+}
+
 absl::StatusOr<std::vector<MountEntry>> LinuxHost::MountsOf(const Loop& loop) {
   ASSIGN_OR_RETURN(std::vector<MountEntry> table, ReadMountTable());
   std::vector<MountEntry> found;
   for (MountEntry& entry : table) {
-    if (ShowsLoop(entry, loop)) found.push_back(std::move(entry));
+    if (!ShowsLoop(entry, loop)) continue;
+    ASSIGN_OR_RETURN(entry.visible, IsVisible(entry));
+    found.push_back(std::move(entry));
   }
   return found;
 }

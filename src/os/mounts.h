@@ -55,7 +55,8 @@ struct MountEntry {
   uint64_t device = 0;     // st_dev; on btrfs not the loop's
   bool read_only = false;  // the mount
   bool filesystem_read_only = false;
-  std::string options;  // of the filesystem, as the kernel prints them
+  std::string options;   // of the filesystem, as the kernel prints them
+  bool visible = false;  // a stranger who opens `target` gets this mount: nothing covers it
 };
 
 enum class TargetKind { kFolder, kFile };
@@ -78,7 +79,8 @@ class Mounts {
 
   // The topmost mount at exactly `target` in our mount namespace, nullopt when it is none.
   virtual absl::StatusOr<std::optional<MountEntry>> MountedAt(const std::string& target) = 0;
-  // Every mount of that loop in our mount namespace: its filesystem's, and binds of its node.
+  // Every mount of that loop in our mount namespace: its filesystem's, and binds of its node. One
+  // outside of the target roots is not looked at and not called visible.
   virtual absl::StatusOr<std::vector<MountEntry>> MountsOf(const Loop& loop) = 0;
   // An fd of the root of the mount at `target`; FAILED_PRECONDITION when it is no mount.
   virtual absl::StatusOr<UniqueFd> OpenMount(const std::string& target) = 0;

@@ -1,6 +1,7 @@
 #include "os/process.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +42,12 @@ std::map<std::string, std::string> Environment() {
     result.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   return result;
+}
+
+void KeepFreedMemory() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 2 << 20);
+  mallopt(M_ARENA_MAX, 2);
 }
 
 absl::Status EnsureWritableFolder(const std::string& path, const std::string& remedy) {

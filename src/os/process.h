@@ -17,6 +17,11 @@ std::map<std::string, std::string> Environment();
 // ends with `remedy`: it cannot be made, is no folder, or nothing can be created in it.
 absl::Status EnsureWritableFolder(const std::string& path, const std::string& remedy);
 
+// Keeps up to 2 MiB a thread arena, two arenas at most, instead of giving each buffer of 128 KiB
+// back to the kernel: libblkid takes 256 KiB four times a probe, whose page faults cost more than
+// the reads (0.6 ms against 0.2). Called before the first thread.
+void KeepFreedMemory();
+
 // SIGTERM and SIGINT wait for WaitForTermination() from here on, SIGPIPE is ignored. Called first
 // thing in main: threads inherit it.
 void BlockTerminationSignals();

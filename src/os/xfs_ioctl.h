@@ -24,8 +24,18 @@ struct XfsGrowData {
   uint32_t max_inode_percent;
 };
 
+struct XfsFreeEofBlocks {
+  uint32_t version, flags;
+  uint32_t user, group, project, pad;
+  uint64_t min_file_size;
+  uint64_t pads[12];
+};
+static_assert(sizeof(XfsFreeEofBlocks) == 128);
+
 inline constexpr unsigned long kXfsGeometry = _IOR('X', 124, XfsGeometryV4);
 inline constexpr unsigned long kXfsGrowData = _IOW('X', 110, XfsGrowData);
+inline constexpr unsigned long kXfsFreeEofBlocks = _IOR('X', 58, XfsFreeEofBlocks);
+inline constexpr uint32_t kXfsFreeEofBlocksVersion = 1, kXfsFreeEofBlocksMinFileSize = 1U << 4;
 inline constexpr uint32_t kXfsGeometryReflink = 1U << 20;
 
 }  // namespace holdfast

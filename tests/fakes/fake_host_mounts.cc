@@ -173,7 +173,9 @@ absl::StatusOr<std::optional<MountEntry>> FakeHost::MountedAt(const std::string&
   ASSIGN_OR_RETURN(const Target place, Resolve(target));
   const MountPtr mount = TopmostAt(place.path);
   if (!mount) return std::nullopt;
-  return Entry(*mount);
+  MountEntry entry = Entry(*mount);
+  entry.visible = true;
+  return entry;
 }
 
 absl::StatusOr<std::vector<MountEntry>> FakeHost::MountsOf(const Loop& loop) {
@@ -181,7 +183,9 @@ absl::StatusOr<std::vector<MountEntry>> FakeHost::MountsOf(const Loop& loop) {
   std::vector<MountEntry> entries;
   for (const MountPtr& mount : table_) {
     const int number = mount->super ? mount->super->loop->number : mount->device_number;
-    if (number == loop.number) entries.push_back(Entry(*mount));
+    if (number != loop.number) continue;
+    entries.push_back(Entry(*mount));
+    entries.back().visible = TopmostAt(mount->target) == mount;
   }
   return entries;
 }

@@ -1,5 +1,6 @@
 // What the catalog keeps, on disk and in memory. catalog_failures_test.cc has what goes wrong.
 #include "catalog/catalog.h"
+#include "catalog/database.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -84,6 +85,25 @@ TEST(Catalog, UpdateVolume_ReplacesTheRowOfThatIncarnationOnly) {
   other.incarnation = "another";
   EXPECT_EQ(catalog->UpdateVolume(other).code(), absl::StatusCode::kNotFound);
   ExpectSame(catalog->FindVolume("vol-a").value().value(), volume);
+}
+
+TEST(Catalog, Write_IsAsDurableAsAsked_WhateverCameBefore) {
+  const TestFolder folder;
+  constexpr int64_t kNormal = 1, kFull = 2;  // of PRAGMA synchronous
+  auto database = Database::Open(folder.catalog(), Database::Mode::kCreate, nullptr).value();
+  ASSERT_TRUE(database->Execute("PRAGMA journal_mode=WAL").ok());
+  const auto level_of = [&](Outlives outlives) {
+    int64_t level = -1;
+    const auto body = [&]() -> absl::Status {
+      level = database->ReadInt("PRAGMA synchronous").value();
+      return absl::OkStatus();
+    };
+    EXPECT_TRUE(database->Write(body, outlives).ok());
+    return level;
+  };
+  EXPECT_EQ(level_of(Outlives::kPowerCut), kFull);
+  EXPECT_EQ(level_of(Outlives::kProcess), kNormal);
+  EXPECT_EQ(level_of(Outlives::kPowerCut), kFull);
 }
 
 TEST(Catalog, RemoveVolume_TwiceIsOk) {

@@ -13,9 +13,7 @@ namespace {
 absl::StatusOr<std::string> VisibleMount(Host& host, const Loop& loop) {
   ASSIGN_OR_RETURN(const auto mounts, host.MountsOf(loop));
   for (const MountEntry& mount : mounts) {
-    const auto on_top = host.MountedAt(mount.target);
-    if (!on_top.ok() || !*on_top) continue;  // outside of kubelet's folders: not ours
-    if ((*on_top)->id == mount.id && mount.root == "/") return mount.target;
+    if (mount.visible && mount.root == "/") return mount.target;
   }
   return std::string();
 }
