@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "base/sizes.h"
+#include "base/status_macros.h"
 #include "os/errno_status.h"
 #include "os/fd_name.h"
 #include "os/filesystem_types.h"
@@ -76,6 +77,20 @@ absl::StatusOr<std::vector<Extent>> LinuxHost::Extents(const UniqueFd& file) {
     }
     if (request->fm_mapped_extents == 0) return extents;
   }
+}
+
+absl::StatusOr<uint64_t> LinuxHost::ExtentCount(const UniqueFd& file) {
+  struct statfs facts;
+  if (fstatfs(file.get(), &facts) != 0) return ErrnoStatus(errno, "fstatfs", FdName(file));
+  if (facts.f_type != kXfsMagic) {
+    ASSIGN_OR_RETURN(const auto extents, Extents(file));
+    return extents.size();
+  }
+  fsxattr attributes = {};
+  if (ioctl(file.get(), FS_IOC_FSGETXATTR, &attributes) != 0) {
+    return ErrnoStatus(errno, "FS_IOC_FSGETXATTR", FdName(file));
+  }
+  return attributes.fsx_nextents;
 }
 
 absl::StatusOr<bool> LinuxHost::HasData(const UniqueFd& file) {

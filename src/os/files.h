@@ -88,6 +88,10 @@ class Files {
   virtual absl::Status Clone(const UniqueFd& from, const UniqueFd& to) = 0;
   // FIEMAP with FIEMAP_FLAG_SYNC, in logical order, adjoining ones as the filesystem gives them.
   virtual absl::StatusOr<std::vector<Extent>> Extents(const UniqueFd& file) = 0;
+  // How many records the filesystem keeps for them: XFS says it at once, where listing them asks
+  // its reference counts for each (1 to 2 µs). It may differ from Extents().size(), which splits a
+  // record where sharing begins.
+  virtual absl::StatusOr<uint64_t> ExtentCount(const UniqueFd& file) = 0;
   // Whether any byte was ever written (SEEK_DATA; unwritten preallocation is not data).
   virtual absl::StatusOr<bool> HasData(const UniqueFd& file) = 0;
   // Fewer bytes than asked only at the end of the file.

@@ -130,6 +130,8 @@ TEST_P(HostContract, Preallocate_AllocatesEverythingAndIsNoData) {
   EXPECT_GE(facts.allocated_bytes, 8 * kMiB);
   ASSERT_OK_AND_ASSIGN(const auto extents, host().Extents(file));
   EXPECT_EQ(SumOf(extents, IsUnwritten), 8 * kMiB);
+  ASSERT_OK_AND_ASSIGN(const uint64_t count, host().ExtentCount(file));
+  EXPECT_EQ(count, extents.size()) << "nothing is shared here that would split a record";
   ASSERT_OK_AND_ASSIGN(const bool has_data, host().HasData(file));
   EXPECT_FALSE(has_data);
 }

@@ -101,6 +101,7 @@ class FakeHost : public Host {
   absl::Status Preallocate(const UniqueFd& file, uint64_t offset, uint64_t length) override;
   absl::Status Clone(const UniqueFd& from, const UniqueFd& to) override;
   absl::StatusOr<std::vector<Extent>> Extents(const UniqueFd& file) override;
+  absl::StatusOr<uint64_t> ExtentCount(const UniqueFd& file) override;
   absl::StatusOr<bool> HasData(const UniqueFd& file) override;
   absl::StatusOr<std::string> Read(const UniqueFd& file, uint64_t offset, uint64_t length) override;
   absl::Status Write(const UniqueFd& file, uint64_t offset, std::string_view data) override;

@@ -179,6 +179,11 @@ absl::StatusOr<std::vector<Extent>> FakeHost::Extents(const UniqueFd& file) {
   return handle->inode->pool->disk.Extents(handle->inode->file);
 }
 
+absl::StatusOr<uint64_t> FakeHost::ExtentCount(const UniqueFd& file) {
+  ASSIGN_OR_RETURN(const auto extents, Extents(file));
+  return extents.size();
+}
+
 absl::StatusOr<bool> FakeHost::HasData(const UniqueFd& file) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(FakeHandle * handle, FileOf("lseek", file));

@@ -39,6 +39,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, Preallocate, (const UniqueFd& file, uint64_t offset, uint64_t length), (file, offset, length))
   MUTATING(absl::Status, Clone, (const UniqueFd& from, const UniqueFd& to), (from, to))
   READING(absl::StatusOr<std::vector<Extent>>, Extents, (const UniqueFd& file), (file))
+  READING(absl::StatusOr<uint64_t>, ExtentCount, (const UniqueFd& file), (file))
   READING(absl::StatusOr<bool>, HasData, (const UniqueFd& file), (file))
   READING(absl::StatusOr<std::string>, Read, (const UniqueFd& file, uint64_t offset, uint64_t length), (file, offset, length))
   MUTATING(absl::Status, Write, (const UniqueFd& file, uint64_t offset, std::string_view data), (file, offset, data))

@@ -28,12 +28,17 @@ absl::Status CheckStillFits(const Pool& pool) {
 
 absl::StatusOr<SpaceRequest> ImageEngine::SpaceForCut(const LocalVolume& source,
                                                       const UniqueFd& image, uint64_t more_bytes) {
-  ASSIGN_OR_RETURN(const auto extents, host_.Extents(image));
-  more_bytes += CloneMetadataBytes(source.pool->filesystem, extents.size());
+  ASSIGN_OR_RETURN(const uint64_t extents, host_.ExtentCount(image));
+  more_bytes += CloneMetadataBytes(source.pool->filesystem, extents);
   // Where the bound already owes the whole volume, sharing adds nothing to it.
   const bool counted = OwedUpperBound(source.volume) > 0;
+  const auto exact = [&host = host_, &image, more_bytes,
+                      filesystem = source.pool->filesystem]() -> absl::StatusOr<uint64_t> {
+    ASSIGN_OR_RETURN(const auto all, host.Extents(image));
+    return UnsharedBytes(filesystem, all) + more_bytes;
+  };
   return SpaceRequest{.bound_bytes = (counted ? 0 : source.volume.capacity_bytes) + more_bytes,
-                      .exact_bytes = UnsharedBytes(source.pool->filesystem, extents) + more_bytes};
+                      .exact_bytes = exact};
 }
 
 absl::Status ImageEngine::MarkShared(LocalVolume& source) {
@@ -90,8 +95,7 @@ absl::StatusOr<Snapshot> ImageEngine::CutSnapshot(const LocalVolume& source, con
   snapshot.consistency = cut.consistency;
   snapshot.root = cut.root;
   RETURN_IF_ERROR(ShowImage(pool, snapshot.incarnation, cut.image, pool.snapshots));
-  ASSIGN_OR_RETURN(const auto extents, host_.Extents(cut.image));
-  snapshot.extents = extents.size();
+  ASSIGN_OR_RETURN(snapshot.extents, host_.ExtentCount(cut.image));
   RETURN_IF_ERROR(CheckStillFits(pool));
   snapshot.state = ObjectState::kReady;
   const absl::Status committed = pool.catalog->UpdateSnapshot(snapshot);

@@ -147,9 +147,9 @@ absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueF
   const std::string name = ImageName(incarnation);
   RETURN_IF_ERROR(pool.host.Rename(pool.work, name, folder, name));
   // After the rename: a crash between them leaves a row that is creating, whose file is discarded
-  // wherever it lies, and XFS makes both durable with one flush of its log instead of two.
-  RETURN_IF_ERROR(pool.host.Sync(image));
-  return pool.host.SyncFolder(folder);
+  // wherever it lies, and one fsync makes both durable. POSIX wants the folder's as well; the two
+  // filesystems that a pool may lie on do not (docs/adr/0008-one-fsync-shows-an-image.md).
+  return pool.host.Sync(image);
 }
 
 }  // namespace holdfast

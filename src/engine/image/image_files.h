@@ -40,8 +40,8 @@ absl::StatusOr<MadeImage> FinishClone(Pool& pool, const Volume& volume, const Un
 // Grows an unmounted filesystem to its image: ext4 as it is, xfs and btrfs on a private mount.
 absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content, bool thick);
 
-// Rename to `folder`, fsync of the image and of the folder: durable when it returns. The row must
-// still be creating.
+// Rename to `folder`, then fsync of the image: both durable when it returns. The row must still be
+// creating.
 absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueFd& image,
                        const UniqueFd& folder);
 

@@ -68,7 +68,7 @@ absl::Status CheckRequest(const Pool& pool, Precision precision, const SpaceRequ
   ASSIGN_OR_RETURN(const PoolSpace space, MeasureSpace(pool, precision, request.provisioned_bytes));
   uint64_t more = request.bound_bytes;
   if (precision == Precision::kExact && request.exact_bytes) {
-    more = *request.exact_bytes;
+    ASSIGN_OR_RETURN(more, request.exact_bytes());
   }
   return CheckFits(space, more, pool.name());
 }

@@ -35,8 +35,9 @@ uint64_t NewVolumeBytes(const ClassParameters& parameters, uint64_t capacity_byt
 // What something new will need.
 struct SpaceRequest {
   uint64_t bound_bytes = 0;  // at most this much more is allocated or owed
-  std::optional<uint64_t> exact_bytes = std::nullopt;  // counted; nullopt: as the bound
-  uint64_t provisioned_bytes = 0;                      // how much the sum of capacities grows
+  // Counts it, when the bound would be refused; null: as the bound.
+  std::function<absl::StatusOr<uint64_t>()> exact_bytes = nullptr;
+  uint64_t provisioned_bytes = 0;  // how much the sum of capacities grows
 };
 
 // Checks that the request fits, purging trash oldest first when it would not otherwise, and, still
