@@ -34,6 +34,8 @@ absl::Status NodeService::Handle(const csi::v1::NodeExpandVolumeRequest& request
                 std::to_string(range.required_bytes), "expand it with the controller first"}
             .Sentence());
   }
+  // The image exactly as long as its row says: the rest of a half-done expansion is nobody's yet.
+  RETURN_IF_ERROR(engine_.OpenImage(local, Access::kReadOnly).status());
   // Do: the device first, then what is in it.
   RETURN_IF_ERROR(host_.UpdateLoopSize(*presence.loop));
   response.set_capacity_bytes(static_cast<int64_t>(volume.capacity_bytes));

@@ -83,6 +83,8 @@ class NodeService final : public csi::v1::Node::Service {
   absl::Status StageBlock(LocalVolume& local, const Stage& stage, const UniqueFd& image);
   absl::Status StageFilesystem(LocalVolume& local, const Stage& stage, const UniqueFd& image);
   absl::Status PrepareFilesystem(LocalVolume& local, const Stage& stage, const UniqueFd& image);
+  absl::Status Grow(LocalVolume& local, const UniqueFd& image);
+  absl::Status Judge(LocalVolume& local, const RootAttributes& root);
   absl::Status ShowStaged(LocalVolume& local, const Stage& stage, const UniqueFd& mount,
                           const RootAttributes& root);
 

@@ -146,6 +146,12 @@ absl::Status NodeService::StageFilesystem(LocalVolume& local, const Stage& stage
                                                        .content = local.volume.content,
                                                        .thick = IsThick(local.volume)}));
   ASSIGN_OR_RETURN(const RootAttributes root, host_.ReadRoot(mount));
+  RETURN_IF_ERROR(Judge(local, root));
+  return ShowStaged(local, stage, mount, root);
+}
+
+// A refusal is recorded, and repeated until somebody acknowledges it.
+absl::Status NodeService::Judge(LocalVolume& local, const RootAttributes& root) {
   const RootJudgement judgement = JudgeRoot(local.volume, root);
   if (judgement.kind == RootJudgement::Kind::kRefused) {
     local.volume.stage.verdict = Verdict{.sentence = judgement.sentence, .found = root};
@@ -153,7 +159,7 @@ absl::Status NodeService::StageFilesystem(LocalVolume& local, const Stage& stage
     return absl::FailedPreconditionError(judgement.sentence);
   }
   if (judgement.kind == RootJudgement::Kind::kNewBaseline) spdlog::warn("{}", judgement.sentence);
-  return ShowStaged(local, stage, mount, root);
+  return absl::OkStatus();
 }
 
 // The filesystem is the recorded one, and as large as its volume.
@@ -162,11 +168,7 @@ absl::Status NodeService::PrepareFilesystem(LocalVolume& local, const Stage& sta
   const auto found = host_.Identify(image);
   RETURN_IF_ERROR(found.status());
   RETURN_IF_ERROR(CheckIdentity(local.volume, *found));
-  if (local.volume.filesystem_bytes < local.volume.capacity_bytes) {
-    RETURN_IF_ERROR(engine_.GrowFilesystem(local, image));
-    local.volume.filesystem_bytes = local.volume.capacity_bytes;
-    return Record(local);
-  }
+  if (local.volume.filesystem_bytes < local.volume.capacity_bytes) return Grow(local, image);
   // A read-only loop device cannot replay what a crash left in the log.
   const bool crashed = local.volume.stage.last_end == LastEnd::kStaged;
   if (!stage.terms.read_only || !crashed || !(*found)->needs_recovery) return absl::OkStatus();
@@ -174,6 +176,19 @@ absl::Status NodeService::PrepareFilesystem(LocalVolume& local, const Stage& sta
                                                            {.content = local.volume.content,
                                                             .thick = IsThick(local.volume)}));
   return replay.Release();
+}
+
+// Judged before it is resized: what somebody changed is left as it was found.
+absl::Status NodeService::Grow(LocalVolume& local, const UniqueFd& image) {
+  ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host_, image,
+                                                          {.content = local.volume.content,
+                                                           .thick = IsThick(local.volume)}));
+  ASSIGN_OR_RETURN(const RootAttributes root, host_.ReadRoot(mount.root()));
+  RETURN_IF_ERROR(Judge(local, root));
+  RETURN_IF_ERROR(mount.Release());
+  RETURN_IF_ERROR(engine_.GrowFilesystem(local, image));
+  local.volume.filesystem_bytes = local.volume.capacity_bytes;
+  return Record(local);
 }
 
 // The record comes first: a volume that was shown and could be changed is never called put away.

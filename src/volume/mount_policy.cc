@@ -1,5 +1,6 @@
 #include "volume/mount_policy.h"
 
+#include <algorithm>
 #include <array>
 
 #include "fmt/format.h"
@@ -33,7 +34,6 @@ constexpr std::array kRules = {
     Rule{"noload", "", kLog},
     Rule{"nologreplay", "", kLog},
     Rule{"nobarrier", "", kBarrier},
-    Rule{"barrier", "0", kBarrier},
     Rule{"data", "writeback", kWriteback},
     Rule{"data_err", "ignore", "a failed write would go unnoticed"},
     Rule{"journal_async_commit", "", kJournal},
@@ -68,10 +68,18 @@ constexpr std::array kRules = {
     Rule{"usebackuproot", "", kDamage},
     Rule{"ignorebadroots", "", kDamage},
     Rule{"ignoredatacsums", "", kDamage},
+    Rule{"abort", "", "the filesystem would be stopped at once"},
+    Rule{"fatal_errors", "", "an error of one volume would stop the machine"},
     Rule{"dev", "", kNoSetuid},
     Rule{"suid", "", kNoSetuid},
     Rule{"noacl", "", "the ACLs of the volume's root could not be proven"},
 };
+
+// Flags of any filesystem. With a value the kernel takes them as if they had none, and we would
+// not.
+constexpr std::array<std::string_view, 14> kPlainFlags = {
+    "ro",   "rw",     "sync",    "async",    "dirsync",    "lazytime", "nolazytime",
+    "mand", "nomand", "noatime", "relatime", "nodiratime", "noexec",   "strictatime"};
 
 // At the commas outside of double quotes.
 std::vector<std::string_view> SplitOptions(std::string_view list) {
@@ -110,6 +118,11 @@ std::optional<std::string> RefusedMountOption(std::string_view name,
                                               std::optional<std::string_view> value) {
   if (name == "errors" && value != "remount-ro") {
     return "a filesystem that met an error must stop writing: only errors=remount-ro is allowed";
+  }
+  // The kernel reads 00, 0x0 and +0 as numbers.
+  if (name == "barrier" && value && value != "1") return std::string(kBarrier);
+  if (value && std::find(kPlainFlags.begin(), kPlainFlags.end(), name) != kPlainFlags.end()) {
+    return "it takes no value";
   }
   if (name.starts_with("X-mount.") || name.starts_with("x-mount.")) {
     return "it would make or change the volume's root or its target";

@@ -1,4 +1,8 @@
-// ImageEngine::ExpandVolume: the image grows here, its filesystem on the node.
+// ImageEngine::ExpandVolume and its undo: the image grows here, its filesystem on the node.
+#include "engine/image/expand_volume.h"
+
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/refusal.h"
@@ -23,26 +27,48 @@ absl::StatusOr<uint64_t> TargetCapacity(const Volume& volume, const CapacityRang
   return ChooseCapacity(range, volume.content);
 }
 
-// The new part of the image, undone when it fails.
 absl::Status GrowImage(Host& host, const UniqueFd& image, const Volume& volume, uint64_t target) {
-  const auto grow = [&]() -> absl::Status {
-    RETURN_IF_ERROR(host.Resize(image, target));
-    if (volume.parameters.provisioning == Provisioning::kThick) {
-      RETURN_IF_ERROR(
-          host.Preallocate(image, volume.capacity_bytes, target - volume.capacity_bytes));
-    }
-    return host.Sync(image);
+  RETURN_IF_ERROR(host.Resize(image, target));
+  if (volume.parameters.provisioning == Provisioning::kThick) {
+    RETURN_IF_ERROR(host.Preallocate(image, volume.capacity_bytes, target - volume.capacity_bytes));
+  }
+  return host.Sync(image);
+}
+
+// `failed`, after the image was given back the size that its row has.
+absl::Status UndoneAfter(const absl::Status& failed, Pool& pool, const std::string& id) {
+  const auto undo = [&]() -> absl::Status {
+    // As it is now: a commit that reported an error may have been made.
+    ASSIGN_OR_RETURN(const auto row, pool.catalog->FindVolume(id));
+    return row ? UndoExpansion(pool, *row) : absl::OkStatus();
   };
-  const absl::Status grown = grow();
-  if (grown.ok()) return grown;
-  const absl::Status undone = host.Resize(image, volume.capacity_bytes);
-  if (undone.ok()) return grown;
-  return absl::Status(grown.code(),
-                      fmt::format("{}; and back to the old size: {}", std::string(grown.message()),
+  const absl::Status undone = undo();
+  if (undone.ok()) return failed;
+  return absl::Status(failed.code(),
+                      fmt::format("{}; and back to the old size: {}", std::string(failed.message()),
                                   std::string(undone.message())));
 }
 
 }  // namespace
+
+absl::Status UndoExpansion(Pool& pool, const Volume& volume) {
+  ASSIGN_OR_RETURN(const auto image, pool.host.OpenFile(pool.volumes, ImageName(volume.incarnation),
+                                                        Access::kReadWrite));
+  if (!image) return absl::OkStatus();  // said when somebody asks for the volume
+  ASSIGN_OR_RETURN(const FileFacts facts, pool.host.Describe(*image));
+  // Somebody's file in the image's place is refused at its use, and not ours to shorten.
+  if (facts.inode != volume.image_inode || facts.generation != volume.image_generation) {
+    return absl::OkStatus();
+  }
+  if (facts.size_bytes <= volume.capacity_bytes) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto loops, pool.host.Attachments(facts));
+  const bool in_use = std::any_of(loops.begin(), loops.end(), [&](const Loop& loop) {
+    return loop.size_bytes > volume.capacity_bytes;
+  });
+  if (in_use) return absl::OkStatus();  // what is behind the row's end may be somebody's data
+  RETURN_IF_ERROR(pool.host.Resize(*image, volume.capacity_bytes));
+  return pool.host.Sync(*image);
+}
 
 absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const CapacityRange& range) {
   const auto parsed = ParseId(id);
@@ -69,13 +95,13 @@ absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const Capa
     // Allocated under the admission lock: there is no row yet that would count it.
     return GrowImage(host_, *image, local.volume, target);
   });
-  if (absl::IsResourceExhausted(grown)) {
-    // The resizer takes RESOURCE_EXHAUSTED for "still running" and would retry for ever.
-    return absl::OutOfRangeError(grown.message());
+  // The resizer takes RESOURCE_EXHAUSTED for "still running" and would retry for ever.
+  if (absl::IsResourceExhausted(grown)) grown = absl::OutOfRangeError(grown.message());
+  if (grown.ok()) {
+    local.volume.capacity_bytes = target;
+    grown = pool.catalog->UpdateVolume(local.volume);
   }
-  RETURN_IF_ERROR(grown);
-  local.volume.capacity_bytes = target;
-  RETURN_IF_ERROR(pool.catalog->UpdateVolume(local.volume));
+  if (!grown.ok()) return UndoneAfter(grown, pool, local.volume.id);
   return local.volume;
 }
 

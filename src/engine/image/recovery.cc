@@ -1,19 +1,10 @@
 #include "engine/image/recovery.h"
 
 #include "base/status_macros.h"
+#include "engine/image/expand_volume.h"
 
 namespace holdfast {
 namespace {
-
-absl::Status UndoExpansion(Pool& pool, const Volume& volume) {
-  ASSIGN_OR_RETURN(const auto image, pool.host.OpenFile(pool.volumes, ImageName(volume.incarnation),
-                                                        Access::kReadWrite));
-  if (!image) return absl::OkStatus();  // said when somebody asks for the volume
-  ASSIGN_OR_RETURN(const FileFacts facts, pool.host.Describe(*image));
-  if (facts.size_bytes <= volume.capacity_bytes) return absl::OkStatus();
-  RETURN_IF_ERROR(pool.host.Resize(*image, volume.capacity_bytes));
-  return pool.host.Sync(*image);
-}
 
 absl::Status DropTrashWithoutFile(Pool& pool) {
   ASSIGN_OR_RETURN(const auto entries, pool.catalog->ListTrash());

@@ -1,0 +1,75 @@
+// Expansions that fail half-way: whatever is behind the row's end of an image is nobody's.
+#include <gtest/gtest.h>
+
+#include "base/sizes.h"
+#include "tests/fakes/status_asserts.h"
+#include "tests/rig/rig.h"
+
+namespace holdfast {
+namespace {
+
+constexpr uint64_t kBefore = 64 * kMiB, kAfter = 128 * kMiB;
+
+// The file at the image's path, whoever put it there.
+uint64_t ImageBytes(Rig& rig, const std::string& path) {
+  const std::filesystem::path image(path);
+  const UniqueFd folder = rig.machine.OpenFolder(image.parent_path()).value();
+  const auto file = rig.machine.OpenFile(folder, image.filename(), Access::kReadOnly).value();
+  return rig.machine.Describe(*file)->size_bytes;
+}
+
+// A device longer than its row would be cut short under the workload by the next start.
+TEST(ExpandVolume, WhoseRowCannotBeWritten_GivesTheNodeNothingToGrowInto) {
+  for (int64_t n = 0;; ++n) {
+    SCOPED_TRACE(n);
+    Rig rig;
+    const std::string id = rig.MustCreate("a", "block");
+    ASSERT_TRUE(rig.Stage(id, "block").ok());
+    ASSERT_TRUE(rig.Publish(id, "pod", "block").ok());
+    rig.catalog_plan.FailNth(n, FaultPlan::Counts::kAllCalls,
+                             absl::UnavailableError("database is locked"), /*persistent=*/true);
+    const bool expanded = rig.Expand(id, kAfter).ok();
+    rig.catalog_plan.Clear();
+    if (expanded) {
+      ASSERT_GT(n, 0);
+      break;
+    }
+    const bool node_expanded = rig.NodeExpand(id).ok();
+    const uint64_t shown = rig.machine.OpenLoops().front().size_bytes;
+    EXPECT_EQ(shown, kBefore);
+    EXPECT_EQ(rig.Row(id).capacity_bytes, kBefore);
+    rig.Restart();
+    EXPECT_EQ(ImageBytes(rig, rig.ImagePath(id)), kBefore);
+    EXPECT_TRUE(node_expanded || rig.NodeExpand(id).ok()) << "and nothing stands in its way now";
+    EXPECT_TRUE(rig.Expand(id, kAfter).ok());
+    EXPECT_TRUE(rig.NodeExpand(id).ok());
+    EXPECT_EQ(rig.machine.OpenLoops().front().size_bytes, kAfter);
+  }
+}
+
+TEST(ExpandVolume, StartWithAnotherFileInAnImagesPlace_LeavesThatFileAlone) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a");
+  const std::filesystem::path image(rig.ImagePath(id));
+  {
+    const UniqueFd folder = rig.machine.OpenFolder(image.parent_path()).value();
+    ASSERT_TRUE(rig.machine.Remove(folder, image.filename()).value());
+    const UniqueFd other = rig.machine.CreateFile(folder, image.filename()).value();
+    ASSERT_OK(rig.machine.Resize(other, kAfter));
+  }
+  EXPECT_FALSE(rig.Stage(id).ok());
+  rig.Restart();
+  EXPECT_EQ(ImageBytes(rig, image), kAfter);
+}
+
+TEST(ExpandVolume, OfAVolumeWhoseRootWasChanged_IsRefusedBeforeItsFilesystemGrows) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a");
+  ASSERT_TRUE(rig.Expand(id, kAfter).ok());
+  rig.machine.EditRootOffline(rig.ImagePath(id), [](RootAttributes& root) { root.mode = 02777; });
+  EXPECT_FALSE(rig.Stage(id).ok());
+  EXPECT_EQ(rig.Row(id).filesystem_bytes, kBefore);
+}
+
+}  // namespace
+}  // namespace holdfast
