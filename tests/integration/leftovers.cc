@@ -45,7 +45,7 @@ std::vector<std::string> NamesIn(const std::string& folder) {
 std::vector<std::string> FilesBelow(const std::string& folder) {
   std::vector<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_directory()) files.push_back(entry.path());
+    if (entry.is_symlink() || !entry.is_directory()) files.push_back(entry.path());
   }
   return files;
 }
