@@ -71,6 +71,7 @@ std::vector<CrashCase> Cases() {
   std::mt19937_64 random(Options().seed);
   std::vector<OperationKind> kinds = ControllerOperations();
   for (OperationKind& kind : NodeOperations()) kinds.push_back(std::move(kind));
+  for (OperationKind& kind : ConcurrentOperations()) kinds.push_back(std::move(kind));
   std::vector<CrashCase> chosen;
   for (const Victim victim : {Victim::kCall, Victim::kRecovery}) {
     for (const OperationKind& kind : kinds) {

@@ -186,12 +186,12 @@ bool CrashWorld::KillOnce(Operation& operation, const KillPoint& point) {
 
 void CrashWorld::FinishAndCheck(Operation& operation) {
   if (HasFailure()) return;
-  ASSERT_OK(operation.Call(*this));
+  ASSERT_OK(operation.Again(*this));
   if (operation.trash_grace().count() == 0) {
     ASSERT_TRUE(WaitForEmptyTrash()) << "the trash is not purged";
   }
   traced().Arm({});
-  ASSERT_OK(operation.Call(*this));
+  ASSERT_OK(operation.Again(*this));
   traced().Disarm();
   EXPECT_LE(traced().Count(), operation.calls_of_repeat())
       << "the repeated call was no no-op: " << traced().CallName(1);

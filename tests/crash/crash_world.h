@@ -44,6 +44,7 @@ class CrashWorld : public IntegrationTest, public ::testing::WithParamInterface<
   using IntegrationTest::Show;
   using IntegrationTest::Snapshot;
   using IntegrationTest::Stage;
+  using IntegrationTest::StagingPath;
   using IntegrationTest::TargetPath;
   using IntegrationTest::Unpublish;
   using IntegrationTest::Unstage;

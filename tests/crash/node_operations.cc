@@ -23,6 +23,14 @@ class Stage : public NodeOperation {
   void Clean(CrashWorld& world) override { ASSERT_OK(world.PutAway(world.source)); }
 };
 
+// The pod is gone by the time the driver is back: kubelet takes away what may be there.
+class StageGivenUp : public Stage {
+ public:
+  absl::Status Again(CrashWorld& world) override { return world.Unstage(world.source); }
+  void Verify(CrashWorld& world) override { world.ExpectKnown(world.source); }
+  void Clean(CrashWorld&) override {}
+};
+
 // The stage after an expansion grows the filesystem: by a program (ext4) or on a private mount.
 class StageGrowing : public Stage {
  public:
@@ -46,6 +54,16 @@ class Publish : public NodeOperation {
     world.ExpectWritable(world.source, shown);
   }
   void Clean(CrashWorld& world) override { ASSERT_OK(world.PutAway(world.source)); }
+};
+
+class PublishGivenUp : public Publish {
+ public:
+  absl::Status Again(CrashWorld& world) override { return world.Unpublish(world.source); }
+  void Verify(CrashWorld& world) override {
+    EXPECT_FALSE(std::filesystem::exists(world.TargetPath(world.source)));
+    ASSERT_OK(world.Publish(world.source));
+    Publish::Verify(world);
+  }
 };
 
 class ExpandMounted : public Publish {
@@ -88,9 +106,14 @@ class Unstage : public NodeOperation {
 }  // namespace
 
 std::vector<OperationKind> NodeOperations() {
-  return {{"Stage", MakeOperation<Stage>},         {"StageGrowing", MakeOperation<StageGrowing>},
-          {"Publish", MakeOperation<Publish>},     {"ExpandMounted", MakeOperation<ExpandMounted>},
-          {"Unpublish", MakeOperation<Unpublish>}, {"Unstage", MakeOperation<Unstage>}};
+  return {{"Stage", MakeOperation<Stage>},
+          {"StageGivenUp", MakeOperation<StageGivenUp>},
+          {"StageGrowing", MakeOperation<StageGrowing>},
+          {"Publish", MakeOperation<Publish>},
+          {"PublishGivenUp", MakeOperation<PublishGivenUp>},
+          {"ExpandMounted", MakeOperation<ExpandMounted>},
+          {"Unpublish", MakeOperation<Unpublish>},
+          {"Unstage", MakeOperation<Unstage>}};
 }
 
 }  // namespace holdfast

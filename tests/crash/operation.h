@@ -14,7 +14,7 @@ namespace holdfast {
 class CrashWorld;
 
 // One operation on one ground. SetUp once; then for each kill Prepare, Call (killed), a restart,
-// Call again until it is OK, Call once more (which must change nothing), Verify, Clean. A failure
+// Again (which must be OK), Again (which must change nothing), Verify, Clean. A failure
 // is a failure of the test, in whichever of them.
 class Operation {
  public:
@@ -25,6 +25,8 @@ class Operation {
   virtual void SetUp(CrashWorld&) {}
   virtual void Prepare(CrashWorld&) {}
   virtual absl::Status Call(CrashWorld& world) = 0;
+  // What is asked for after the kill: the same, or its opposite when whoever asked gave up.
+  virtual absl::Status Again(CrashWorld& world) { return Call(world); }
   virtual void Verify(CrashWorld&) {}
   virtual void Clean(CrashWorld&) {}
 
@@ -44,6 +46,7 @@ struct OperationKind {
 
 std::vector<OperationKind> ControllerOperations();
 std::vector<OperationKind> NodeOperations();
+std::vector<OperationKind> ConcurrentOperations();
 
 template <typename Kind>
 std::unique_ptr<Operation> MakeOperation() {
