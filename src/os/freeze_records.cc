@@ -1,8 +1,10 @@
-// Which targets may be frozen: one small file each in the run folder, named after the target's
-// digest (targets are longer than file names may be) and holding the target.
+// Which targets may be frozen: one symbolic link each in the run folder, named after the target's
+// digest (targets are longer than file names may be) and pointing to the target. A link is there
+// with its text or not at all: a file that was made and not yet written would stay for ever. Nobody
+// follows it.
 #include <dirent.h>
-#include <fcntl.h>
 #include <fmt/format.h>
+#include <limits.h>
 #include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +15,6 @@
 #include "base/status_macros.h"
 #include "os/errno_status.h"
 #include "os/linux_host.h"
-#include "os/small_file.h"
 
 namespace holdfast {
 namespace {
@@ -40,14 +41,10 @@ absl::Status EnsureFolders(const std::string& run_folder) {
 absl::Status LinuxHost::RecordFreeze(const std::string& target) {
   RETURN_IF_ERROR(EnsureFolders(run_folder_));
   const std::string path = RecordPath(run_folder_, target);
-  const UniqueFd file(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.valid()) return ErrnoStatus(errno, "open", path);
-  // Not flushed: it need not outlive the kernel, which forgets the freeze with it.
-  if (write(file.get(), target.data(), target.size()) != static_cast<ssize_t>(target.size())) {
-    return ErrnoStatus(errno, "write", path);
-  }
-  return absl::OkStatus();
+  // Not flushed: it need not outlive the kernel, which forgets the freeze with it. EEXIST: the
+  // record of that very target.
+  if (symlink(target.c_str(), path.c_str()) == 0 || errno == EEXIST) return absl::OkStatus();
+  return ErrnoStatus(errno, "symlink", path);
 }
 
 absl::Status LinuxHost::ForgetFreeze(const std::string& target) {
@@ -66,9 +63,9 @@ absl::StatusOr<std::vector<std::string>> LinuxHost::RecordedFreezes() {
   }
   while (const dirent* entry = readdir(stream.get())) {
     if (entry->d_name[0] == '.') continue;
-    std::optional<std::string> target = ReadSmallFile(fmt::format("{}/{}", folder, entry->d_name));
-    // Empty: the process ended between making and writing it, before it froze anything.
-    if (target.has_value() && !target->empty()) targets.push_back(*std::move(target));
+    char target[PATH_MAX];
+    const ssize_t length = readlinkat(dirfd(stream.get()), entry->d_name, target, sizeof(target));
+    if (length > 0) targets.emplace_back(target, static_cast<size_t>(length));
   }
   return targets;
 }

@@ -58,19 +58,22 @@ std::vector<std::string> DriverProcess::CommandLine() const {
                                    "--run-folder",
                                    run_folder(),
                                    "--trash-grace",
-                                   "0"};
+                                   std::to_string(trash_grace_.count()) + "s"};
   for (const std::string& pool : pools_) line.insert(line.end(), {"--pool", pool});
   line.insert(line.end(), flags_.begin(), flags_.end());
   return line;
 }
 
 bool DriverProcess::Start() {
+  std::vector<std::string> line = Launcher();
+  const std::vector<std::string> driver = CommandLine();
+  line.insert(line.end(), driver.begin(), driver.end());
   child_ = Child::Start(
-      CommandLine(), {.output_path = folder_ + "/log", .environment = {"TMPDIR=" + temporary()}});
+      line, {.output_path = folder_ + "/log", .environment = {"TMPDIR=" + temporary()}});
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (std::chrono::steady_clock::now() < deadline) {
     if (Answers(socket())) return true;
-    if (child_->Wait(std::chrono::milliseconds(5))) break;
+    if (HasEnded(std::chrono::milliseconds(5))) break;
   }
   child_.reset();
   return false;

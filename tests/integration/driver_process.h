@@ -18,20 +18,24 @@ class DriverProcess {
  public:
   // `folder` gets the socket, the log, the run folder, the kubelet's folder and TMPDIR.
   DriverProcess(std::string folder, std::vector<std::string> pools);
+  virtual ~DriverProcess() = default;
 
   // Flags that every start gets on top.
   std::vector<std::string>& flags() { return flags_; }
+  // For the starts to come; 0 unless it is set.
+  void set_trash_grace(std::chrono::seconds grace) { trash_grace_ = grace; }
 
   // Starts it and waits until its socket answers or it has ended. False: it has ended.
-  bool Start();
+  virtual bool Start();
   // SIGTERM, then the exit code; -1 and SIGKILL when it has not ended after a minute.
   int Stop();
   void Kill();
   bool running() const { return child_ != nullptr; }
-  pid_t pid() const { return child_->pid(); }
+  virtual pid_t pid() const { return child_->pid(); }
   Child& child() { return *child_; }
   std::vector<std::string> CommandLine() const;
 
+  const std::string& folder() const { return folder_; }
   std::string socket() const { return folder_ + "/csi.sock"; }
   std::string kubelet() const { return folder_ + "/kubelet"; }
   std::string run_folder() const { return folder_ + "/run"; }
@@ -41,10 +45,21 @@ class DriverProcess {
   // What its descriptors name, sockets and other nameless ones left out.
   std::vector<std::string> OpenFiles() const;
 
+ protected:
+  // What stands before the command line: a program that runs the driver as its child and ends with
+  // it.
+  virtual std::vector<std::string> Launcher() const { return {}; }
+  virtual bool HasEnded(std::chrono::milliseconds timeout) {
+    return child_->Wait(timeout).has_value();
+  }
+  // The process, no longer ours: another start may follow while it still ends.
+  std::unique_ptr<Child> TakeChild() { return std::move(child_); }
+
  private:
   const std::string folder_;
   const std::vector<std::string> pools_;
   std::vector<std::string> flags_;
+  std::chrono::seconds trash_grace_{0};
   std::unique_ptr<Child> child_;
 };
 

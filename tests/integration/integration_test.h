@@ -58,6 +58,13 @@ class IntegrationTest : public ::testing::Test {
       : kind_(kind), pool_bytes_(pool_bytes) {}
   void SetUp() override;
   void TearDown() override;
+  // Not started yet.
+  virtual std::unique_ptr<DriverProcess> MakeDriver(const std::string& folder,
+                                                    const std::vector<std::string>& pools) {
+    return std::make_unique<DriverProcess>(folder, pools);
+  }
+  // A client for the server that runs now, whose descriptors are counted from here on.
+  void Connect();
 
   // --- Calls
   // ---------------------------------------------------------------------------------------
@@ -110,8 +117,6 @@ class IntegrationTest : public ::testing::Test {
   CsiClient& csi() { return *csi_; }
 
  private:
-  // A client for the server that runs now, whose descriptors are counted from here on.
-  void Connect();
   void TakeDown();
   void ExpectNothingLeft();
   void CleanAfterFailure();

@@ -1,5 +1,8 @@
 // The fixture's begin and end: what a test must not leave behind.
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -14,6 +17,7 @@
 
 #include "catalog/catalog.h"
 #include "gmock/gmock.h"
+#include "os/unique_fd.h"
 #include "tests/integration/integration_test.h"
 
 namespace holdfast {
@@ -45,7 +49,7 @@ std::vector<std::string> NamesIn(const std::string& folder) {
 std::vector<std::string> FilesBelow(const std::string& folder) {
   std::vector<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_directory()) files.push_back(entry.path());
+    if (entry.is_symlink() || !entry.is_directory()) files.push_back(entry.path());
   }
   return files;
 }
@@ -56,6 +60,11 @@ std::vector<std::string> ImageNames(const Rows& rows) {
   for (const auto& row : rows) names.push_back(row.incarnation + ".img");
   std::sort(names.begin(), names.end());
   return names;
+}
+
+void Thaw(const std::string& mount) {
+  const UniqueFd root(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (root.valid()) ioctl(root.get(), FITHAW, 0);
 }
 
 std::string FirstLine(const std::string& path) {
@@ -109,7 +118,7 @@ void IntegrationTest::SetUp() {
   ASSERT_FALSE(HasFailure());
   MustRun({ProgramPath("holdfastctl"), "pool", "init", pool(), "--name", "main"});
   ASSERT_FALSE(HasFailure());
-  driver_ = std::make_unique<DriverProcess>(folder_, std::vector<std::string>{pool()});
+  driver_ = MakeDriver(folder_, {pool()});
   ASSERT_TRUE(driver_->Start()) << driver_->Log();
   Connect();
 }
@@ -201,7 +210,9 @@ void IntegrationTest::CleanAfterFailure() {
   std::vector<std::string> mounts = MountsBelow(folder_);
   std::reverse(mounts.begin(), mounts.end());
   for (const std::string& mount : mounts) {
-    if (!ours.contains(mount)) umount2(mount.c_str(), MNT_DETACH);
+    if (ours.contains(mount)) continue;
+    Thaw(mount);  // a frozen filesystem would hold its loop device, and us, for ever
+    umount2(mount.c_str(), MNT_DETACH);
   }
   for (const std::string& loop : SettledLoopsBelow(folder_, ours.size() / 2)) {
     const std::string device = loop.substr(0, loop.find(' '));

@@ -46,7 +46,7 @@ in_namespace='
 
 # suite, counter, program…
 run_suite() {
-  local suite=$1 counter=$2 log="$logs/$1.log" began=$SECONDS code folder loops
+  local suite=$1 counter=$2 log="$logs/$1.log" began=$SECONDS code folder loops line
   shift 2
   step "Suite $suite"
   folder=$(mktemp -d "/var/tmp/holdfast-$suite.XXXXXX")
@@ -63,6 +63,8 @@ run_suite() {
   look_for_leftovers "$suite" "$log" "$folder" "$loops"
   if ((failed == failed_before && code != 0)); then fail "$suite: exit $code without a failed test"; fi
   if ((failed > failed_before)); then show_failures "$suite" "$log"; fi
+  # A suite of random tests says its seed and what it reached.
+  while read -r line; do say "$line"; done < <(grep "^$suite: " "$log")
   times+=("$(printf '%6s s  %s' "$((SECONDS - began))" "$suite")")
   local ran=$((passed + failed - before)) bad=$((failed - failed_before))
   say "$((ran - bad)) passed, $bad failed, $((skipped - skipped_before)) skipped in $((SECONDS - began)) s"
