@@ -61,6 +61,10 @@ class Filesystems {
   virtual absl::Status Freeze(const UniqueFd& root) = 0;
   // true: thawed; false: it was not frozen (any more).
   virtual absl::StatusOr<bool> Thaw(const UniqueFd& root) = 0;
+  // The same through whichever mount of the filesystem with that device opens, wherever it lies in
+  // our mount namespace. False also when it is mounted nowhere. FAILED_PRECONDITION when other mounts
+  // cover all of its.
+  virtual absl::StatusOr<bool> ThawDevice(uint64_t device) = 0;
 
   virtual absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) = 0;
   // At creation only.

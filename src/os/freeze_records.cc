@@ -1,15 +1,13 @@
-// Which targets may be frozen: one symbolic link each in the run folder, named after the target's
-// digest (targets are longer than file names may be) and pointing to the target. A link is there
-// with its text or not at all: a file that was made and not yet written would stay for ever. Nobody
-// follows it.
+// Which filesystems may be frozen: one empty file each in the run folder, whose name is the device.
 #include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <limits.h>
-#include <openssl/sha.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 
 #include "base/status_macros.h"
@@ -21,12 +19,8 @@ namespace {
 
 std::string Folder(const std::string& run_folder) { return run_folder + "/freezes"; }
 
-std::string RecordPath(const std::string& run_folder, const std::string& target) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(target.data()), target.size(), digest);
-  std::string path = Folder(run_folder) + "/";
-  for (const unsigned char byte : digest) path += fmt::format("{:02x}", byte);
-  return path;
+std::string RecordPath(const std::string& run_folder, uint64_t device) {
+  return fmt::format("{}/{}:{}", Folder(run_folder), major(device), minor(device));
 }
 
 absl::Status EnsureFolders(const std::string& run_folder) {
@@ -38,36 +32,36 @@ absl::Status EnsureFolders(const std::string& run_folder) {
 
 }  // namespace
 
-absl::Status LinuxHost::RecordFreeze(const std::string& target) {
+absl::Status LinuxHost::RecordFreeze(uint64_t device) {
   RETURN_IF_ERROR(EnsureFolders(run_folder_));
-  const std::string path = RecordPath(run_folder_, target);
-  // Not flushed: it need not outlive the kernel, which forgets the freeze with it. EEXIST: the
-  // record of that very target.
-  if (symlink(target.c_str(), path.c_str()) == 0 || errno == EEXIST) return absl::OkStatus();
-  return ErrnoStatus(errno, "symlink", path);
+  const std::string path = RecordPath(run_folder_, device);
+  // Not flushed: it need not outlive the kernel, which forgets the freeze with it.
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.valid()) return ErrnoStatus(errno, "open", path);
+  return absl::OkStatus();
 }
 
-absl::Status LinuxHost::ForgetFreeze(const std::string& target) {
-  const std::string path = RecordPath(run_folder_, target);
+absl::Status LinuxHost::ForgetFreeze(uint64_t device) {
+  const std::string path = RecordPath(run_folder_, device);
   if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
   return ErrnoStatus(errno, "unlink", path);
 }
 
-absl::StatusOr<std::vector<std::string>> LinuxHost::RecordedFreezes() {
+absl::StatusOr<std::vector<uint64_t>> LinuxHost::RecordedFreezes() {
   const std::string folder = Folder(run_folder_);
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir(folder.c_str()), closedir);
-  std::vector<std::string> targets;
+  std::vector<uint64_t> devices;
   if (stream == nullptr) {
-    if (errno == ENOENT) return targets;
+    if (errno == ENOENT) return devices;
     return ErrnoStatus(errno, "open", folder);
   }
   while (const dirent* entry = readdir(stream.get())) {
-    if (entry->d_name[0] == '.') continue;
-    char target[PATH_MAX];
-    const ssize_t length = readlinkat(dirfd(stream.get()), entry->d_name, target, sizeof(target));
-    if (length > 0) targets.emplace_back(target, static_cast<size_t>(length));
+    unsigned int major_number = 0, minor_number = 0;
+    if (sscanf(entry->d_name, "%u:%u", &major_number, &minor_number) == 2) {
+      devices.push_back(makedev(major_number, minor_number));
+    }
   }
-  return targets;
+  return devices;
 }
 
 }  // namespace holdfast

@@ -78,6 +78,7 @@ class LinuxHost final : public Host {
   absl::Status GrowMounted(const UniqueFd& root, Content content) override;
   absl::Status Freeze(const UniqueFd& root) override;
   absl::StatusOr<bool> Thaw(const UniqueFd& root) override;
+  absl::StatusOr<bool> ThawDevice(uint64_t device) override;
   absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) override;
   absl::Status SetRoot(const UniqueFd& root, std::optional<uint32_t> mode,
                        std::optional<Owner> owner) override;
@@ -101,9 +102,9 @@ class LinuxHost final : public Host {
   absl::StatusOr<std::string> BootId() override;
 
   // Host (freeze_records.cc)
-  absl::Status RecordFreeze(const std::string& target) override;
-  absl::Status ForgetFreeze(const std::string& target) override;
-  absl::StatusOr<std::vector<std::string>> RecordedFreezes() override;
+  absl::Status RecordFreeze(uint64_t device) override;
+  absl::Status ForgetFreeze(uint64_t device) override;
+  absl::StatusOr<std::vector<uint64_t>> RecordedFreezes() override;
 
  private:
   LinuxHost() = default;

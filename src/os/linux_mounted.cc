@@ -16,6 +16,8 @@
 #include "os/errno_status.h"
 #include "os/fd_name.h"
 #include "os/linux_host.h"
+#include "os/mount_identity.h"
+#include "os/mount_table.h"
 #include "os/mounted_root.h"
 
 namespace holdfast {
@@ -58,6 +60,23 @@ absl::StatusOr<bool> LinuxHost::Thaw(const UniqueFd& root) {
   if (ioctl(folder.get(), FITHAW, 0) == 0) return true;
   if (errno == EINVAL) return false;
   return ErrnoStatus(errno, "FITHAW", FdName(folder));
+}
+
+absl::StatusOr<bool> LinuxHost::ThawDevice(uint64_t device) {
+  ASSIGN_OR_RETURN(const std::vector<MountEntry> table, ReadMountTable());
+  std::string covered;
+  for (const MountEntry& entry : table) {
+    if (entry.device != device) continue;
+    const UniqueFd place(open(entry.target.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const auto identity = IdentifyMount(place);
+    if (identity.ok() && identity->id == static_cast<uint64_t>(entry.id)) return Thaw(place);
+    covered = entry.target;
+  }
+  if (covered.empty()) return false;
+  return absl::FailedPreconditionError(fmt::format(
+      "thaw of the filesystem at {}: expected one of its mounts to be visible, found all "
+      "covered; unmount what covers it",
+      covered));
 }
 
 absl::StatusOr<RootAttributes> LinuxHost::ReadRoot(const UniqueFd& root) {

@@ -131,6 +131,32 @@ TEST_P(FilesystemContract, Unmount_WhileADescriptorIsOpen_IsBusy) {
   EXPECT_OK(host().Unmount(target("a"))) << "gone is gone";
 }
 
+// What a process that was killed in a cut left, whose mount for it was unmounted meanwhile.
+TEST_P(FilesystemContract, ThawDevice_FindsAnotherMountOfTheFrozenFilesystem) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK_AND_ASSIGN(DetachedMount mounted, Mount(image, content()));
+  ASSERT_OK_AND_ASSIGN(UniqueFd clone, host().CloneMount(mounted.root, {}));
+  for (const char* name : {"a", "b"}) {
+    ASSERT_OK(host().EnsureTarget(target(name), TargetKind::kFolder));
+  }
+  ASSERT_OK(host().MoveMount(mounted.root, target("a")));
+  ASSERT_OK(host().MoveMount(clone, target("b")));
+  ASSERT_OK_AND_ASSIGN(const auto entry, host().MountedAt(target("a")));
+  ASSERT_OK_AND_ASSIGN(const bool never, host().ThawDevice(entry->device));
+  EXPECT_FALSE(never);
+  ASSERT_OK(host().Freeze(mounted.root));
+  mounted.root.Close();
+  clone.Close();
+  ASSERT_OK(host().Unmount(target("a")));
+  ASSERT_OK_AND_ASSIGN(const bool thawed, host().ThawDevice(entry->device));
+  EXPECT_TRUE(thawed);
+  ASSERT_OK(host().Unmount(target("b")));
+  ASSERT_OK_AND_ASSIGN(const bool gone, host().ThawDevice(entry->device));
+  EXPECT_FALSE(gone);
+  ASSERT_OK(host().RemoveTarget(target("a")));
+  ASSERT_OK(host().RemoveTarget(target("b")));
+}
+
 TEST_P(FilesystemContract, MountedAt_IsTheTopmost) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd lower, NewImage("lower", content(), kUuid));
   ASSERT_OK_AND_ASSIGN(const UniqueFd upper, NewImage("upper", content(), kOtherUuid));

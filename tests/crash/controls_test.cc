@@ -120,7 +120,7 @@ TEST_P(SnapshotControlTest, AuditWithoutRecovery_FindsTheFrozenFilesystem) {
 // left an empty one, which no start took away.
 TEST_P(SnapshotControlTest, KilledAtAnyCallAroundTheRecordOfAFreeze_LeavesNoRecord) {
   const std::string records = driver().run_folder() + "/freezes";
-  for (const char* call : {"mkdir", "symlink", "FIFREEZE", "FITHAW", "unlink"}) {
+  for (const char* call : {"mkdir", "openat", "FIFREEZE", "FITHAW", "unlink"}) {
     for (const KillWhen when : {KillWhen::kBefore, KillWhen::kAfter}) {
       SCOPED_TRACE(call);
       KillAt({.when = when, .name = call});

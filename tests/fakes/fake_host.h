@@ -129,6 +129,7 @@ class FakeHost : public Host {
   absl::Status GrowMounted(const UniqueFd& root, Content content) override;
   absl::Status Freeze(const UniqueFd& root) override;
   absl::StatusOr<bool> Thaw(const UniqueFd& root) override;
+  absl::StatusOr<bool> ThawDevice(uint64_t device) override;
   absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) override;
   absl::Status SetRoot(const UniqueFd& root, std::optional<uint32_t> mode,
                        std::optional<Owner> owner) override;
@@ -151,9 +152,9 @@ class FakeHost : public Host {
   absl::StatusOr<bool> TargetExists(const std::string& target) override;
   absl::StatusOr<std::string> BootId() override;
 
-  absl::Status RecordFreeze(const std::string& target) override;
-  absl::Status ForgetFreeze(const std::string& target) override;
-  absl::StatusOr<std::vector<std::string>> RecordedFreezes() override;
+  absl::Status RecordFreeze(uint64_t device) override;
+  absl::Status ForgetFreeze(uint64_t device) override;
+  absl::StatusOr<std::vector<uint64_t>> RecordedFreezes() override;
 
  private:
   using InodePtr = std::shared_ptr<FakeInode>;
@@ -179,6 +180,8 @@ class FakeHost : public Host {
   // The filesystem an fd of a mount's root belongs to, with its superblock.
   absl::StatusOr<std::pair<std::shared_ptr<FakeSuper>, FakeSuperblock>> SuperOf(const char* call,
                                                                                 const UniqueFd& fd);
+  absl::StatusOr<bool> ThawSuper(const std::shared_ptr<FakeSuper>& super,
+                                 FakeSuperblock superblock);
   FakeInode* Inode(const UniqueFd& fd);
   bool IsOpen(uint64_t handle) const { return handles_.count(handle) > 0; }
 
@@ -217,7 +220,7 @@ class FakeHost : public Host {
   std::map<std::string, std::string> busy_;                  // target: who
   int next_mount_id_ = 100;
   std::string boot_id_;
-  std::vector<std::string> freeze_records_;
+  std::vector<uint64_t> freeze_records_;
 
   uint64_t memfd_device_ = 0;
   std::map<uint64_t, FakeHandle> handles_;  // by the memfd's inode

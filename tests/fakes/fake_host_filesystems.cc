@@ -150,7 +150,11 @@ absl::Status FakeHost::Freeze(const UniqueFd& root) {
 absl::StatusOr<bool> FakeHost::Thaw(const UniqueFd& root) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(auto mounted, SuperOf("FITHAW", root));
-  auto& [super, superblock] = mounted;
+  return ThawSuper(mounted.first, mounted.second);
+}
+
+absl::StatusOr<bool> FakeHost::ThawSuper(const std::shared_ptr<FakeSuper>& super,
+                                         FakeSuperblock superblock) {
   if (!super->frozen) return false;
   super->frozen = false;
   std::erase(frozen_, super);
@@ -159,6 +163,21 @@ absl::StatusOr<bool> FakeHost::Thaw(const UniqueFd& root) {
     RETURN_IF_ERROR(WriteSuperblock(*super->loop->image, superblock));
   }
   return true;
+}
+
+absl::StatusOr<bool> FakeHost::ThawDevice(uint64_t device) {
+  const auto lock = Enter();
+  bool covered = false;
+  for (const MountPtr& mount : table_) {
+    if (!mount->super || Entry(*mount).device != device) continue;
+    covered = true;
+    if (TopmostAt(mount->target) != mount) continue;
+    const auto superblock = ReadSuperblock(*mount->super->loop->image, mount->super->content);
+    if (!superblock) return KernelError("FITHAW", "a mount", EUCLEAN);
+    return ThawSuper(mount->super, *superblock);
+  }
+  if (covered) return absl::FailedPreconditionError("every mount of it is covered");
+  return false;
 }
 
 absl::StatusOr<RootAttributes> FakeHost::ReadRoot(const UniqueFd& root) {

@@ -98,21 +98,21 @@ absl::StatusOr<std::string> FakeHost::BootId() {
   return boot_id_;
 }
 
-absl::Status FakeHost::RecordFreeze(const std::string& target) {
+absl::Status FakeHost::RecordFreeze(uint64_t device) {
   const auto lock = Enter();
-  if (std::count(freeze_records_.begin(), freeze_records_.end(), target) == 0) {
-    freeze_records_.push_back(target);
+  if (std::count(freeze_records_.begin(), freeze_records_.end(), device) == 0) {
+    freeze_records_.push_back(device);
   }
   return absl::OkStatus();
 }
 
-absl::Status FakeHost::ForgetFreeze(const std::string& target) {
+absl::Status FakeHost::ForgetFreeze(uint64_t device) {
   const auto lock = Enter();
-  std::erase(freeze_records_, target);
+  std::erase(freeze_records_, device);
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::string>> FakeHost::RecordedFreezes() {
+absl::StatusOr<std::vector<uint64_t>> FakeHost::RecordedFreezes() {
   const auto lock = Enter();
   return freeze_records_;
 }

@@ -66,6 +66,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, GrowMounted, (const UniqueFd& root, Content content), (root, content))
   MUTATING(absl::Status, Freeze, (const UniqueFd& root), (root))
   MUTATING(absl::StatusOr<bool>, Thaw, (const UniqueFd& root), (root))
+  MUTATING(absl::StatusOr<bool>, ThawDevice, (uint64_t device), (device))
   READING(absl::StatusOr<RootAttributes>, ReadRoot, (const UniqueFd& root), (root))
   MUTATING(absl::Status, SetRoot, (const UniqueFd& root, std::optional<uint32_t> mode, std::optional<Owner> owner), (root, mode, owner))
   READING(absl::StatusOr<Usage>, ReadUsage, (const UniqueFd& root), (root))
@@ -88,9 +89,9 @@ class FaultyHost final : public Host {
   READING(absl::StatusOr<std::string>, BootId, (), ())
 
   // Host
-  MUTATING(absl::Status, RecordFreeze, (const std::string& target), (target))
-  MUTATING(absl::Status, ForgetFreeze, (const std::string& target), (target))
-  READING(absl::StatusOr<std::vector<std::string>>, RecordedFreezes, (), ())
+  MUTATING(absl::Status, RecordFreeze, (uint64_t device), (device))
+  MUTATING(absl::Status, ForgetFreeze, (uint64_t device), (device))
+  READING(absl::StatusOr<std::vector<uint64_t>>, RecordedFreezes, (), ())
 
 #undef READING
 #undef MUTATING

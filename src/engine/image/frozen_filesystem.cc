@@ -11,27 +11,35 @@ namespace {
 
 constexpr int kThawAttempts = 10;
 
+absl::Status ThawRecorded(Host& host, uint64_t device) {
+  RETURN_IF_ERROR(host.ThawDevice(device).status());
+  return host.ForgetFreeze(device);
+}
+
 // A thaw that failed before left its record.
-absl::Status ThawLeftover(Host& host, const std::string& target, const UniqueFd& root) {
+absl::Status ThawLeftover(Host& host, uint64_t device) {
   ASSIGN_OR_RETURN(const auto recorded, host.RecordedFreezes());
-  if (std::find(recorded.begin(), recorded.end(), target) == recorded.end()) {
-    return absl::OkStatus();
-  }
-  RETURN_IF_ERROR(host.Thaw(root).status());
-  return host.ForgetFreeze(target);
+  const bool left = std::find(recorded.begin(), recorded.end(), device) != recorded.end();
+  return left ? ThawRecorded(host, device) : absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<FrozenFilesystem>> FrozenFilesystem::Freeze(
     Host& host, const std::string& target, std::chrono::milliseconds deadline) {
-  std::unique_ptr<FrozenFilesystem> frozen(new FrozenFilesystem(host, target));
+  ASSIGN_OR_RETURN(const auto mount, host.MountedAt(target));
+  if (!mount) {
+    return absl::FailedPreconditionError(
+        fmt::format("freeze of {}: expected a mount, found none", target));
+  }
+  const uint64_t device = mount->device;
+  std::unique_ptr<FrozenFilesystem> frozen(new FrozenFilesystem(host, target, device));
   ASSIGN_OR_RETURN(frozen->root_, host.OpenMount(target));
-  RETURN_IF_ERROR(ThawLeftover(host, target, frozen->root_));
-  RETURN_IF_ERROR(host.RecordFreeze(target));
+  RETURN_IF_ERROR(ThawLeftover(host, device));
+  RETURN_IF_ERROR(host.RecordFreeze(device));
   const absl::Status status = host.Freeze(frozen->root_);
   if (!status.ok()) {
-    host.ForgetFreeze(target).IgnoreError();  // a stale record only costs a needless thaw
+    host.ForgetFreeze(device).IgnoreError();  // a stale record only costs a needless thaw
     return status;
   }
   frozen->done_ = false;
@@ -59,7 +67,7 @@ absl::Status FrozenFilesystem::KeepThawing() {
   }
   // The record stays while it may be frozen: the next freeze or start thaws it.
   RETURN_IF_ERROR(thawed.status());
-  RETURN_IF_ERROR(host_.ForgetFreeze(target_));
+  RETURN_IF_ERROR(host_.ForgetFreeze(device_));
   if (*thawed) return absl::OkStatus();
   return absl::AbortedError(
       fmt::format("freeze of {}: expected to be frozen until the cut was made, found thawed by "
@@ -85,13 +93,8 @@ FrozenFilesystem::~FrozenFilesystem() {
 }
 
 absl::Status ThawLeftovers(Host& host) {
-  ASSIGN_OR_RETURN(const auto targets, host.RecordedFreezes());
-  for (const std::string& target : targets) {
-    // The mount may be gone by now, then nothing is frozen.
-    const auto root = host.OpenMount(target);
-    if (root.ok()) RETURN_IF_ERROR(host.Thaw(*root).status());
-    RETURN_IF_ERROR(host.ForgetFreeze(target));
-  }
+  ASSIGN_OR_RETURN(const auto devices, host.RecordedFreezes());
+  for (const uint64_t device : devices) RETURN_IF_ERROR(ThawRecorded(host, device));
   return absl::OkStatus();
 }
 

@@ -31,12 +31,14 @@ class FrozenFilesystem {
   absl::Status Thaw();
 
  private:
-  FrozenFilesystem(Host& host, std::string target) : host_(host), target_(std::move(target)) {}
+  FrozenFilesystem(Host& host, std::string target, uint64_t device)
+      : host_(host), target_(std::move(target)), device_(device) {}
   void Watch(std::chrono::milliseconds deadline);
   absl::Status KeepThawing();
 
   Host& host_;
   const std::string target_;
+  const uint64_t device_;
   UniqueFd root_;
   std::mutex mutex_;
   std::condition_variable done_changed_;
