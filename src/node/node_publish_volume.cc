@@ -63,6 +63,15 @@ absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& p
                 "stage it again (kubelet does when the pod is made anew)"}
             .Sentence());
   }
+  // Or a volume staged for one pod would get the targets of several.
+  const auto staged_mode = ParseAccessMode(record.terms->access_mode);
+  const bool several = staged_mode && AllowsSeveralTargets(*staged_mode);
+  if (AllowsSeveralTargets(publish.capability.mode) && !several) {
+    return absl::FailedPreconditionError(Refusal{check, record.terms->access_mode + ", as staged",
+                                                 AccessModeName(publish.capability.mode),
+                                                 "publish it as it is staged, or stage it anew"}
+                                             .Sentence());
+  }
   const bool wants_write = !publish.flags.read_only;
   if (!record.terms->read_only && staged != nullptr && staged->filesystem_read_only) {
     return absl::FailedPreconditionError(

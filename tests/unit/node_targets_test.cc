@@ -1,0 +1,70 @@
+// Where a volume may be shown and how: what the node refuses before it touches anything. On the
+// simulated machine; the same on real kernels: tests/integration/targets_test.cc.
+#include "gtest/gtest.h"
+#include "tests/rig/rig.h"
+
+namespace holdfast {
+namespace {
+
+using grpc::StatusCode;
+using Mode = csi::v1::VolumeCapability::AccessMode;
+
+void ExpectRefused(const grpc::Status& status, StatusCode code, const std::string& part) {
+  EXPECT_EQ(status.error_code(), code) << status.error_message();
+  EXPECT_NE(status.error_message().find(part), std::string::npos) << status.error_message();
+  EXPECT_EQ(status.error_message().find('\n'), std::string::npos);
+}
+
+class NodeTargets : public ::testing::Test {
+ protected:
+  csi::v1::NodePublishVolumeRequest Request(const std::string& id, const std::string& target) {
+    csi::v1::NodePublishVolumeRequest request;
+    request.set_volume_id(id);
+    request.set_staging_target_path(rig_.StagingPath(id));
+    request.set_target_path(target);
+    *request.mutable_volume_capability() = CapabilityOf("ext4");
+    return request;
+  }
+  grpc::Status Publish(const csi::v1::NodePublishVolumeRequest& request) {
+    csi::v1::NodePublishVolumeResponse response;
+    return rig_.node->NodePublishVolume(nullptr, &request, &response);
+  }
+  grpc::Status Unpublish(const std::string& id, const std::string& target) {
+    csi::v1::NodeUnpublishVolumeRequest request;
+    request.set_volume_id(id);
+    request.set_target_path(target);
+    csi::v1::NodeUnpublishVolumeResponse response;
+    return rig_.node->NodeUnpublishVolume(nullptr, &request, &response);
+  }
+  std::string Staged(const std::string& name) {
+    const std::string id = rig_.MustCreate(name);
+    EXPECT_TRUE(rig_.Stage(id).ok());
+    return id;
+  }
+
+  Rig rig_;
+};
+
+TEST_F(NodeTargets, ModeForSeveralTargets_OfAVolumeStagedForOne_IsRefused) {
+  const std::string id = rig_.MustCreate("a");
+  rig_.machine.MakeFolders(rig_.StagingPath(id));
+  csi::v1::NodeStageVolumeRequest stage;
+  stage.set_volume_id(id);
+  stage.set_staging_target_path(rig_.StagingPath(id));
+  *stage.mutable_volume_capability() = CapabilityOf("ext4", Mode::SINGLE_NODE_SINGLE_WRITER);
+  csi::v1::NodeStageVolumeResponse response;
+  ASSERT_TRUE(rig_.node->NodeStageVolume(nullptr, &stage, &response).ok());
+  auto one = Request(id, rig_.TargetPath("one"));
+  *one.mutable_volume_capability() = stage.volume_capability();
+  ASSERT_TRUE(Publish(one).ok());
+  auto two = Request(id, rig_.TargetPath("two"));
+  *two.mutable_volume_capability() = CapabilityOf("ext4", Mode::SINGLE_NODE_MULTI_WRITER);
+  ExpectRefused(Publish(two), StatusCode::FAILED_PRECONDITION,
+                "expected SINGLE_NODE_SINGLE_WRITER, as staged, found SINGLE_NODE_MULTI_WRITER");
+  const auto second = rig_.machine.TargetExists(rig_.TargetPath("two"));
+  ASSERT_TRUE(second.ok());
+  EXPECT_FALSE(*second);
+}
+
+}  // namespace
+}  // namespace holdfast
