@@ -5,6 +5,7 @@
 #include "base/build_info.h"
 #include "base/refusal.h"
 #include "base/status_macros.h"
+#include "volume/ids.h"
 #include "volume/mount_policy.h"
 
 namespace holdfast {
@@ -34,15 +35,20 @@ absl::Status CheckContent(const Volume& volume, const Capability& capability) {
           .Sentence());
 }
 
-absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume,
-                                         const StageTerms& terms) {
+absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume, const StageTerms& terms,
+                                         const std::string& staging) {
   StageRecord record = volume.stage;
   ASSIGN_OR_RETURN(record.boot_id, host.BootId());
   record.last_end = LastEnd::kStaged;
   record.driver_version = kDriverVersion;
   record.terms = terms;
+  record.staging_digest = NameHash(staging);
   record.published = false;
   return record;
+}
+
+bool IsStagingPath(const Volume& volume, const std::string& path) {
+  return volume.stage.last_end == LastEnd::kStaged && volume.stage.staging_digest == NameHash(path);
 }
 
 }  // namespace holdfast

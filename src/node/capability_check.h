@@ -1,6 +1,8 @@
 // What a request may ask of a volume that exists.
 #pragma once
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "os/host.h"
 #include "rpc/parse.h"
@@ -15,7 +17,11 @@ absl::StatusOr<MountFlags> ParseAllowedFlags(const Capability& capability);
 // INVALID_ARGUMENT unless the volume has the content that the capability wants.
 absl::Status CheckContent(const Volume& volume, const Capability& capability);
 
-// The record of a volume that is being staged now on these terms.
-absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume, const StageTerms& terms);
+// The record of a volume that is being staged now on these terms, at that resolved path.
+absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume, const StageTerms& terms,
+                                         const std::string& staging);
+
+// Whether the volume is recorded as staged at exactly that resolved path.
+bool IsStagingPath(const Volume& volume, const std::string& path);
 
 }  // namespace holdfast

@@ -35,6 +35,11 @@ absl::Status NodeService::Handle(const csi::v1::NodePublishVolumeRequest& reques
   RETURN_IF_ERROR(CheckContent(local.volume, publish.capability));
   ASSIGN_OR_RETURN(publish.staging, host_.ResolveTarget(publish.staging));
   ASSIGN_OR_RETURN(publish.target, host_.ResolveTarget(publish.target));
+  if (publish.target == publish.staging) {
+    return absl::InvalidArgumentError(Refusal{"target_path", "another path than the staging path",
+                                              publish.target, "name the pod's own folder"}
+                                          .Sentence());
+  }
   RETURN_IF_ERROR(engine_.OpenImage(local, Access::kReadOnly).status());
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   RETURN_IF_ERROR(CheckStaged(local, publish, presence));

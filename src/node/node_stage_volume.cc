@@ -126,7 +126,8 @@ absl::Status NodeService::CheckAlone(const LocalVolume& local, const Stage& stag
 
 absl::Status NodeService::StageBlock(LocalVolume& local, const Stage& stage,
                                      const UniqueFd& image) {
-  ASSIGN_OR_RETURN(StageRecord record, StagedRecord(host_, local.volume, stage.terms));
+  ASSIGN_OR_RETURN(StageRecord record,
+                   StagedRecord(host_, local.volume, stage.terms, stage.staging));
   const Access access = stage.terms.read_only ? Access::kReadOnly : Access::kReadWrite;
   ASSIGN_OR_RETURN(const AttachedLoop attached,
                    host_.Attach(image, {.access = access, .discard = !IsThick(local.volume)}));
@@ -195,7 +196,8 @@ absl::Status NodeService::Grow(LocalVolume& local, const UniqueFd& image) {
 absl::Status NodeService::ShowStaged(LocalVolume& local, const Stage& stage, const UniqueFd& mount,
                                      const RootAttributes& root) {
   const StageRecord before = local.volume.stage;
-  ASSIGN_OR_RETURN(local.volume.stage, StagedRecord(host_, local.volume, stage.terms));
+  ASSIGN_OR_RETURN(local.volume.stage,
+                   StagedRecord(host_, local.volume, stage.terms, stage.staging));
   local.volume.stage.root = root;
   RETURN_IF_ERROR(Record(local));
   const absl::Status shown = host_.MoveMount(mount, stage.staging);

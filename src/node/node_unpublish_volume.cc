@@ -1,5 +1,6 @@
 #include "base/refusal.h"
 #include "base/status_macros.h"
+#include "node/capability_check.h"
 #include "node/node_service.h"
 #include "rpc/parse.h"
 
@@ -15,6 +16,13 @@ absl::Status NodeService::Handle(const csi::v1::NodeUnpublishVolumeRequest& requ
   // Ask: whose is what is mounted there?
   ASSIGN_OR_RETURN(const LocalVolume local, engine_.FindLocal(volume_id));
   ASSIGN_OR_RETURN(target, host_.ResolveTarget(target));
+  // The staged mount looks like a published one, and only the record of the stage tells.
+  if (IsStagingPath(local.volume, target)) {
+    return absl::FailedPreconditionError(Refusal{"unpublish of volume " + local.volume.id,
+                                                 "a target path", "the staging path " + target,
+                                                 "unstage the volume to put it away"}
+                                             .Sentence());
+  }
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   ASSIGN_OR_RETURN(auto mount, host_.MountedAt(target));
   // Do. Mounts can be stacked by a crash between two publishes.

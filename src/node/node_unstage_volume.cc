@@ -94,6 +94,7 @@ absl::Status NodeService::RecordUnseenEnd(LocalVolume& local) {
 absl::Status NodeService::RecordClean(LocalVolume& local) {
   local.volume.stage.last_end = LastEnd::kClean;
   local.volume.stage.terms.reset();
+  local.volume.stage.staging_digest.clear();
   return Record(local);
 }
 

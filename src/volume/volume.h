@@ -68,7 +68,10 @@ struct StageRecord {
   std::string driver_version;          // that wrote this record
   std::optional<RootAttributes> root;  // at creation, and then at each unstage
   std::optional<StageTerms> terms;     // while last_end is kStaged
-  bool published = false;              // since the stage: later publishes follow lawful changes
+  // NameHash of the staging path while last_end is kStaged: no record holds a path of the machine.
+  // Empty: staged by a driver that did not record it.
+  std::string staging_digest;
+  bool published = false;  // since the stage: later publishes follow lawful changes
   std::optional<Verdict> verdict;
 };
 

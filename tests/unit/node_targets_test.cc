@@ -66,5 +66,24 @@ TEST_F(NodeTargets, ModeForSeveralTargets_OfAVolumeStagedForOne_IsRefused) {
   EXPECT_FALSE(*second);
 }
 
+TEST_F(NodeTargets, StagingPathAsTarget_IsNeitherPublishedNorUnpublished) {
+  const std::string id = Staged("a");
+  const std::string staging = rig_.StagingPath(id);
+  ExpectRefused(Publish(Request(id, staging)), StatusCode::INVALID_ARGUMENT, staging);
+  ExpectRefused(Publish(Request(id, staging + "/")), StatusCode::INVALID_ARGUMENT, staging);
+  for (const std::string& path : {staging, staging + "/"}) {
+    ExpectRefused(Unpublish(id, path), StatusCode::FAILED_PRECONDITION, "unstage the volume");
+  }
+  rig_.Restart();
+  ExpectRefused(Unpublish(id, staging), StatusCode::FAILED_PRECONDITION, "unstage the volume");
+  const auto mounted = rig_.machine.MountedAt(staging);
+  ASSERT_TRUE(mounted.ok());
+  EXPECT_TRUE(mounted->has_value()) << "the staged mount";
+  EXPECT_TRUE(rig_.Publish(id).ok());
+  ASSERT_TRUE(rig_.Unpublish(id).ok());
+  ASSERT_TRUE(rig_.Unstage(id).ok());
+  EXPECT_TRUE(Unpublish(id, staging).ok()) << "a path like any other now";
+}
+
 }  // namespace
 }  // namespace holdfast
