@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "base/refusal.h"
 #include "base/status_macros.h"
 #include "integrity/verdict.h"
@@ -14,6 +16,32 @@ struct NodeService::Publish {
   Capability capability;
   MountFlags flags;
 };
+
+namespace {
+
+std::string InWords(const MountFlags& flags) {
+  return fmt::format("{}, {}, {}{}", flags.read_only ? "read-only" : "writable",
+                     flags.no_exec ? "noexec" : "exec", flags.atime.value_or("relatime"),
+                     flags.no_dir_atime ? ", nodiratime" : "");
+}
+
+// How a mount is shown, in words to compare and to tell.
+std::string Shown(const MountEntry& mount) {
+  return InWords({.read_only = mount.read_only,
+                  .no_exec = mount.no_exec,
+                  .atime = mount.atime,
+                  .no_dir_atime = mount.no_dir_atime});
+}
+
+// How a publish with these flags shows the staged mount: what they do not name stays as staged.
+std::string WouldShow(const MountEntry& staged, const MountFlags& flags) {
+  return InWords({.read_only = staged.read_only || flags.read_only,
+                  .no_exec = staged.no_exec || flags.no_exec,
+                  .atime = flags.atime.value_or(staged.atime),
+                  .no_dir_atime = staged.no_dir_atime || flags.no_dir_atime});
+}
+
+}  // namespace
 
 absl::Status NodeService::Handle(const csi::v1::NodePublishVolumeRequest& request,
                                  csi::v1::NodePublishVolumeResponse&) {
@@ -107,13 +135,13 @@ absl::StatusOr<bool> NodeService::AlreadyPublished(const LocalVolume& local, con
                                                    const Presence& presence) {
   const std::string check = "target " + publish.target;
   if (const MountEntry* mount = presence.MountAt(publish.target)) {
-    // The bind of a device node says nothing of the device.
-    const bool read_only = publish.capability.block() ? presence.loop->read_only : mount->read_only;
-    if (read_only == publish.flags.read_only) return true;
+    // The bind of a device node says nothing of the device, and CheckStaged has compared that.
+    if (publish.capability.block()) return true;
+    const std::string shown = Shown(*mount);
+    const std::string wanted = WouldShow(*presence.MountAt(publish.staging), publish.flags);
+    if (shown == wanted) return true;
     return absl::AlreadyExistsError(
-        Refusal{check, read_only ? "read-only, as it is published" : "writable, as it is published",
-                publish.flags.read_only ? "read-only" : "writable", "unpublish it first"}
-            .Sentence());
+        Refusal{check, shown + ", as it is published", wanted, "unpublish it first"}.Sentence());
   }
   ASSIGN_OR_RETURN(const auto foreign, host_.MountedAt(publish.target));
   if (foreign) {

@@ -10,14 +10,19 @@ namespace {
 
 std::string Text(const char* text) { return text == nullptr ? "" : text; }
 
+bool Has(const char* options, const char* name) {
+  return options != nullptr && mnt_optstr_get_option(options, name, nullptr, nullptr) == 0;
+}
+
 bool IsReadOnly(const char* options) {
   // "emergency_ro": what ext4 is called after an error since Linux 6.15, still beside "rw".
-  for (const char* name : {"ro", "emergency_ro"}) {
-    if (options != nullptr && mnt_optstr_get_option(options, name, nullptr, nullptr) == 0) {
-      return true;
-    }
-  }
-  return false;
+  return Has(options, "ro") || Has(options, "emergency_ro");
+}
+
+// The kernel prints nothing for a strict one.
+const char* AtimeName(const char* options) {
+  if (Has(options, "noatime")) return "noatime";
+  return Has(options, "relatime") ? "relatime" : "strictatime";
 }
 
 MountEntry Convert(libmnt_fs* entry) {
@@ -28,7 +33,11 @@ MountEntry Convert(libmnt_fs* entry) {
   result.type = Text(mnt_fs_get_fstype(entry));
   result.source = Text(mnt_fs_get_source(entry));
   result.device = mnt_fs_get_devno(entry);
-  result.read_only = IsReadOnly(mnt_fs_get_vfs_options(entry));
+  const char* of_mount = mnt_fs_get_vfs_options(entry);
+  result.read_only = IsReadOnly(of_mount);
+  result.no_exec = Has(of_mount, "noexec");
+  result.no_dir_atime = Has(of_mount, "nodiratime");
+  result.atime = AtimeName(of_mount);
   result.filesystem_read_only = IsReadOnly(mnt_fs_get_fs_options(entry));
   result.options = Text(mnt_fs_get_fs_options(entry));
   return result;

@@ -54,6 +54,9 @@ struct MountEntry {
   std::string source;      // "/dev/loop3"
   uint64_t device = 0;     // st_dev; on btrfs not the loop's
   bool read_only = false;  // the mount
+  bool no_exec = false;
+  bool no_dir_atime = false;
+  std::string atime;  // of the mount: "noatime", "relatime", "strictatime"
   bool filesystem_read_only = false;
   std::string options;   // of the filesystem, as the kernel prints them
   bool visible = false;  // a stranger who opens `target` gets this mount: nothing covers it

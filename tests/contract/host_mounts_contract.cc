@@ -116,6 +116,37 @@ TEST_P(FilesystemContract, CloneMount_ReadOnly_LeavesItsOriginalWritable) {
   ASSERT_OK(host().Unmount(target("published")));
 }
 
+TEST_P(FilesystemContract, CloneMount_AddsFlagsToTheOriginals_AndTheTableShowsThem) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK(Show(image, content(), "staged"));
+  ASSERT_OK(host().EnsureTarget(target("first"), TargetKind::kFolder));
+  ASSERT_OK(host().EnsureTarget(target("second"), TargetKind::kFolder));
+  {
+    MountFlags added, other;
+    added.no_exec = true;
+    added.no_dir_atime = true;
+    other.atime = "noatime";
+    ASSERT_OK_AND_ASSIGN(const UniqueFd staged, host().OpenMount(target("staged")));
+    ASSERT_OK_AND_ASSIGN(const UniqueFd first, host().CloneMount(staged, added));
+    ASSERT_OK(host().MoveMount(first, target("first")));
+    ASSERT_OK_AND_ASSIGN(const UniqueFd second, host().CloneMount(first, other));
+    ASSERT_OK(host().MoveMount(second, target("second")));
+  }
+  ASSERT_OK_AND_ASSIGN(const auto first, host().MountedAt(target("first")));
+  ASSERT_OK_AND_ASSIGN(const auto second, host().MountedAt(target("second")));
+  ASSERT_TRUE(first && second);
+  for (const MountEntry& entry : {*first, *second}) {
+    EXPECT_TRUE(entry.no_exec);
+    EXPECT_TRUE(entry.no_dir_atime);
+    EXPECT_FALSE(entry.read_only);
+  }
+  EXPECT_EQ(first->atime, "relatime");
+  EXPECT_EQ(second->atime, "noatime");
+  ASSERT_OK(host().Unmount(target("staged")));
+  ASSERT_OK(host().Unmount(target("first")));
+  ASSERT_OK(host().Unmount(target("second")));
+}
+
 TEST_P(FilesystemContract, Unmount_WhileADescriptorIsOpen_IsBusy) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
   ASSERT_OK(Show(image, content(), "a"));

@@ -107,6 +107,9 @@ absl::StatusOr<UniqueFd> FakeHost::CloneMount(const UniqueFd& mount, const Mount
   clone->target.clear();
   clone->read_only = clone->read_only || flags.read_only;
   clone->flags = flags;
+  clone->flags.no_exec = flags.no_exec || original->flags.no_exec;
+  clone->flags.no_dir_atime = flags.no_dir_atime || original->flags.no_dir_atime;
+  if (!flags.atime) clone->flags.atime = original->flags.atime;
   return HandOut({.mount = std::move(clone)});
 }
 
@@ -150,6 +153,9 @@ MountEntry FakeHost::Entry(const FakeMount& mount) {
   entry.id = mount.id;
   entry.target = mount.target;
   entry.read_only = mount.read_only;
+  entry.no_exec = mount.flags.no_exec;
+  entry.no_dir_atime = mount.flags.no_dir_atime;
+  entry.atime = mount.flags.atime.value_or("relatime");
   if (!mount.super) {
     entry.root = fmt::format("/loop{}", mount.device_number);
     entry.type = "devtmpfs";

@@ -85,5 +85,30 @@ TEST_F(NodeTargets, StagingPathAsTarget_IsNeitherPublishedNorUnpublished) {
   EXPECT_TRUE(Unpublish(id, staging).ok()) << "a path like any other now";
 }
 
+TEST_F(NodeTargets, SameTargetWithOtherMountFlags_IsAlreadyExists) {
+  const std::string id = Staged("a");
+  const std::string target = rig_.TargetPath("pod");
+  ASSERT_TRUE(Publish(Request(id, target)).ok());
+  for (const char* flag : {"noexec", "noatime", "strictatime", "nodiratime", "ro"}) {
+    SCOPED_TRACE(flag);
+    auto other = Request(id, target);
+    other.mutable_volume_capability()->mutable_mount()->add_mount_flags(flag);
+    ExpectRefused(Publish(other), StatusCode::ALREADY_EXISTS, "as it is published");
+  }
+  auto same = Request(id, target);
+  same.mutable_volume_capability()->mutable_mount()->add_mount_flags("relatime");
+  EXPECT_TRUE(Publish(same).ok());
+  ASSERT_TRUE(Unpublish(id, target).ok());
+  auto flagged = Request(id, target);
+  for (const char* flag : {"noexec", "noatime", "nodiratime"}) {
+    flagged.mutable_volume_capability()->mutable_mount()->add_mount_flags(flag);
+  }
+  ASSERT_TRUE(Publish(flagged).ok());
+  EXPECT_TRUE(Publish(flagged).ok());
+  ExpectRefused(Publish(Request(id, target)), StatusCode::ALREADY_EXISTS,
+                "expected writable, noexec, noatime, nodiratime, as it is published, found "
+                "writable, exec, relatime");
+}
+
 }  // namespace
 }  // namespace holdfast
