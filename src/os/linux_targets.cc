@@ -38,6 +38,24 @@ absl::Status CheckSameKind(const UniqueFd& mount, const UniqueFd& place,
   return WrongKind(target, S_ISDIR(shown.st_mode) ? TargetKind::kFolder : TargetKind::kFile);
 }
 
+// What a loop device shows beneath a target root is a volume, and nothing is changed in one: not
+// by a folder for a target, not by a mount. The root itself may lie wherever it likes.
+absl::Status CheckOutsideVolumes(const TargetPath& path, const UniqueFd& parent) {
+  ASSIGN_OR_RETURN(const UniqueFd root, OpenTargetRoot(path));
+  ASSIGN_OR_RETURN(const MountIdentity beneath, IdentifyMount(root));
+  ASSIGN_OR_RETURN(const MountIdentity found, IdentifyMount(parent));
+  if (found.id == beneath.id) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<MountEntry> table, ReadMountTable());
+  for (const MountEntry& entry : table) {
+    if (static_cast<uint64_t>(entry.id) != found.id || !ShowsAnyLoop(entry)) continue;
+    return absl::FailedPreconditionError(
+        fmt::format("target {}: expected a parent folder outside of every volume, found it in {} "
+                    "mounted at {}; name another path",
+                    path.given, entry.source, entry.target));
+  }
+  return absl::OkStatus();
+}
+
 // The target's parent; a missing one is the caller's mistake.
 absl::StatusOr<UniqueFd> RequireParent(const TargetPath& path) {
   absl::StatusOr<UniqueFd> parent = OpenTargetParent(path);
@@ -45,6 +63,7 @@ absl::StatusOr<UniqueFd> RequireParent(const TargetPath& path) {
     return absl::FailedPreconditionError(
         fmt::format("target {}: expected its parent folder to exist, found none", path.given));
   }
+  if (parent.ok()) RETURN_IF_ERROR(CheckOutsideVolumes(path, *parent));
   return parent;
 }
 
@@ -60,6 +79,7 @@ absl::Status LinuxHost::MoveMount(const UniqueFd& mount, const std::string& targ
           fmt::format("target {}: expected to exist, found nothing", target));
     }
     RETURN_IF_ERROR(place.status());
+    RETURN_IF_ERROR(RequireParent(path).status());
     RETURN_IF_ERROR(CheckSameKind(mount, *place, target));
     if (move_mount(mount.get(), "", place->get(), "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
@@ -166,6 +186,7 @@ absl::Status LinuxHost::RemoveTarget(const std::string& target) {
   if (fstatat(parent->get(), name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) {
     return errno == ENOENT ? absl::OkStatus() : ErrnoStatus(errno, "stat", target);
   }
+  RETURN_IF_ERROR(CheckOutsideVolumes(path, *parent));
   const bool folder = S_ISDIR(facts.st_mode);
   if (!folder && (!S_ISREG(facts.st_mode) || facts.st_size != 0)) {
     return absl::FailedPreconditionError(fmt::format(

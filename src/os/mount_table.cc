@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <libmount/libmount.h>
+#include <linux/major.h>
+#include <sys/sysmacros.h>
 
 #include <memory>
 
@@ -72,6 +74,11 @@ bool ShowsLoop(const MountEntry& entry, const Loop& loop) {
   const std::string node = fmt::format("/loop{}", loop.number);
   // libmount leaves the kernel's mark on a node that was removed and made anew.
   return entry.type == "devtmpfs" && (entry.root == node || entry.root == node + "//deleted");
+}
+
+bool ShowsAnyLoop(const MountEntry& entry) {
+  if (major(entry.device) == LOOP_MAJOR) return true;
+  return entry.type == "btrfs" && entry.source.rfind("/dev/loop", 0) == 0;
 }
 
 }  // namespace holdfast

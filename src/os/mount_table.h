@@ -17,5 +17,7 @@ absl::StatusOr<std::vector<MountEntry>> ReadMountTable(const std::string& path =
 
 // Whether the entry shows the loop's filesystem, or is a bind of its node.
 bool ShowsLoop(const MountEntry& entry, const Loop& loop);
+// Whether the entry shows a filesystem that lies on some loop device.
+bool ShowsAnyLoop(const MountEntry& entry);
 
 }  // namespace holdfast

@@ -2,7 +2,8 @@
 //
 // Target paths are absolute, lie beneath one of the roots the host was made with (kubelet's), and
 // are opened with openat2(RESOLVE_NO_SYMLINKS): INVALID_ARGUMENT when they do not or a component
-// is a symbolic link.
+// is a symbolic link. Nothing is made, shown or removed at a target whose parent folder lies in a
+// filesystem that a loop device shows beneath the root, which is a volume: FAILED_PRECONDITION.
 #pragma once
 
 #include <cstdint>

@@ -43,8 +43,7 @@ std::string Normalize(std::string_view rest) {
 
 absl::StatusOr<UniqueFd> OpenBeneath(const TargetPath& target, const std::string& relative,
                                      uint64_t flags) {
-  const UniqueFd root(open(target.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root.valid()) return ErrnoStatus(errno, "open target root", target.root);
+  ASSIGN_OR_RETURN(const UniqueFd root, OpenTargetRoot(target));
   UniqueFd fd(OpenAt2(root.get(), relative.c_str(), flags | O_PATH | O_CLOEXEC,
                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
   if (fd.valid()) return fd;
@@ -102,6 +101,12 @@ absl::StatusOr<TargetPath> ParseTarget(const std::vector<TargetRoot>& roots,
   return absl::InvalidArgumentError(
       fmt::format("target path: expected an absolute path without '..' beneath {}, found '{}'",
                   expected, target));
+}
+
+absl::StatusOr<UniqueFd> OpenTargetRoot(const TargetPath& target) {
+  UniqueFd root(open(target.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid()) return ErrnoStatus(errno, "open target root", target.root);
+  return root;
 }
 
 absl::StatusOr<UniqueFd> OpenTarget(const TargetPath& target) {

@@ -36,5 +36,6 @@ absl::StatusOr<TargetPath> ParseTarget(const std::vector<TargetRoot>& roots,
 // or, before the last, no folder.
 absl::StatusOr<UniqueFd> OpenTarget(const TargetPath& target);
 absl::StatusOr<UniqueFd> OpenTargetParent(const TargetPath& target);
+absl::StatusOr<UniqueFd> OpenTargetRoot(const TargetPath& target);
 
 }  // namespace holdfast

@@ -59,6 +59,28 @@ TEST_P(HostContract, EnsureTarget_OverTheOtherKind_IsInvalid) {
   EXPECT_CODE(host().EnsureTarget(target("file"), TargetKind::kFolder), kInvalidArgument);
 }
 
+TEST_P(FilesystemContract, TargetInsideAMountedVolume_IsNeitherMadeNorShownNorRemoved) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd outer, NewImage("outer", content(), kUuid));
+  ASSERT_OK(Show(outer, content(), "a"));
+  const std::string inside = target("a") + "/sub";
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("inner", Content::kExt4, kOtherUuid));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount inner, Mount(image, Content::kExt4));
+  EXPECT_CODE(host().EnsureTarget(inside, TargetKind::kFolder), kFailedPrecondition);
+  EXPECT_CODE(host().EnsureTarget(inside, TargetKind::kFile), kFailedPrecondition);
+  EXPECT_CODE(host().MoveMount(inner.root, inside), kFailedPrecondition);
+  ASSERT_OK_AND_ASSIGN(const bool made, host().TargetExists(inside));
+  EXPECT_FALSE(made);
+  EXPECT_OK(host().RemoveTarget(inside)) << "there is none";
+  machine().MakeFolder(inside);  // by a workload
+  EXPECT_CODE(host().EnsureTarget(inside, TargetKind::kFolder), kFailedPrecondition);
+  EXPECT_CODE(host().MoveMount(inner.root, inside), kFailedPrecondition);
+  EXPECT_CODE(host().RemoveTarget(inside), kFailedPrecondition);
+  ASSERT_OK_AND_ASSIGN(const bool left, host().TargetExists(inside));
+  EXPECT_TRUE(left);
+  EXPECT_OK(host().EnsureTarget(target("a"), TargetKind::kFolder)) << "the mount point itself";
+  ASSERT_OK(host().Unmount(target("a")));
+}
+
 TEST_P(HostContract, RemoveTarget_NeverRemovesWhatIsNotEmpty) {
   ASSERT_OK(host().EnsureTarget(target("a"), TargetKind::kFolder));
   ASSERT_OK(host().EnsureTarget(target("a") + "/b", TargetKind::kFile));

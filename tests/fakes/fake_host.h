@@ -189,6 +189,7 @@ class FakeHost : public Host {
   InodePtr MustWalk(const std::string& path);
   InodePtr MakeFoldersLocked(const std::string& path);
   absl::StatusOr<Target> Resolve(const std::string& target);
+  absl::Status CheckOutsideVolumes(const Target& place);
 
   std::vector<LoopPtr> LiveLoops();
   LoopPtr FindLoop(const Loop& loop);  // null when it is gone or backs something else by now

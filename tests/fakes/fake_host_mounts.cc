@@ -130,6 +130,7 @@ absl::Status FakeHost::MoveMount(const UniqueFd& mount, const std::string& targe
     return absl::FailedPreconditionError(
         fmt::format("target {}: expected to exist, found nothing", target));
   }
+  RETURN_IF_ERROR(CheckOutsideVolumes(place));
   const bool folder = place.inode->kind == FakeInode::Kind::kFolder;
   if (folder != (moved->super != nullptr)) {
     return absl::InvalidArgumentError(fmt::format("move_mount {}: Not a directory", target));

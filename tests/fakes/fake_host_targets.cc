@@ -46,9 +46,21 @@ absl::StatusOr<FakeHost::Target> FakeHost::Resolve(const std::string& target) {
   return found;
 }
 
+absl::Status FakeHost::CheckOutsideVolumes(const Target& place) {
+  for (const MountPtr& mount : table_) {
+    if (place.path.rfind(mount->target + "/", 0) != 0) continue;
+    return absl::FailedPreconditionError(
+        fmt::format("target {}: expected a parent folder outside of every volume, found it in the "
+                    "one mounted at {}; name another path",
+                    place.path, mount->target));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FakeHost::EnsureTarget(const std::string& target, TargetKind kind) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(Target place, Resolve(target));
+  RETURN_IF_ERROR(CheckOutsideVolumes(place));
   const auto wanted =
       kind == TargetKind::kFolder ? FakeInode::Kind::kFolder : FakeInode::Kind::kFile;
   if (place.inode) {
@@ -72,6 +84,7 @@ absl::Status FakeHost::RemoveTarget(const std::string& target) {
   if (TopmostAt(place.path)) {
     return absl::FailedPreconditionError(fmt::format("target {}: it is a mount", target));
   }
+  RETURN_IF_ERROR(CheckOutsideVolumes(place));
   if (!place.inode->entries.empty() || (place.inode->kind == FakeInode::Kind::kFile &&
                                         place.inode->pool->disk.Size(place.inode->file) > 0)) {
     return absl::FailedPreconditionError(

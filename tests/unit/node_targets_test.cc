@@ -110,5 +110,29 @@ TEST_F(NodeTargets, SameTargetWithOtherMountFlags_IsAlreadyExists) {
                 "writable, exec, relatime");
 }
 
+TEST_F(NodeTargets, InsideAVolume_NothingIsPublishedOrRemoved) {
+  const std::string a = Staged("a"), c = Staged("c");
+  ASSERT_TRUE(rig_.Publish(a).ok());
+  const std::string own = rig_.StagingPath(c);
+  for (const std::string& volume : {rig_.TargetPath("pod"), rig_.StagingPath(a), own}) {
+    SCOPED_TRACE(volume);
+    const std::string target = volume + "/sub";
+    ExpectRefused(Publish(Request(c, target)), StatusCode::FAILED_PRECONDITION, volume);
+    const auto made = rig_.machine.TargetExists(target);
+    ASSERT_TRUE(made.ok());
+    EXPECT_FALSE(*made);
+    rig_.machine.MakeFolders(target);  // by a workload
+    ExpectRefused(Publish(Request(c, target)), StatusCode::FAILED_PRECONDITION, volume);
+    ExpectRefused(Unpublish(c, target), StatusCode::FAILED_PRECONDITION, volume);
+    const auto left = rig_.machine.TargetExists(target);
+    ASSERT_TRUE(left.ok());
+    EXPECT_TRUE(*left);
+    rig_.machine.RemovePath(target);
+  }
+  EXPECT_TRUE(rig_.Unpublish(a).ok());
+  EXPECT_TRUE(rig_.Unstage(a).ok());
+  EXPECT_TRUE(rig_.Unstage(c).ok());
+}
+
 }  // namespace
 }  // namespace holdfast
