@@ -85,6 +85,7 @@ class NodeService final : public csi::v1::Node::Service {
   absl::Status PrepareFilesystem(LocalVolume& local, const Stage& stage, const UniqueFd& image);
   absl::Status Grow(LocalVolume& local, const UniqueFd& image);
   absl::Status Judge(LocalVolume& local, const RootAttributes& root);
+  absl::Status CheckNoTwin(const LocalVolume& local);
   absl::Status ShowStaged(LocalVolume& local, const Stage& stage, const UniqueFd& mount,
                           const RootAttributes& root);
 

@@ -169,6 +169,7 @@ absl::Status NodeService::PrepareFilesystem(LocalVolume& local, const Stage& sta
   const auto found = host_.Identify(image);
   RETURN_IF_ERROR(found.status());
   RETURN_IF_ERROR(CheckIdentity(local.volume, *found));
+  RETURN_IF_ERROR(CheckNoTwin(local));
   if (local.volume.filesystem_bytes < local.volume.capacity_bytes) return Grow(local, image);
   // A read-only loop device cannot replay what a crash left in the log.
   const bool crashed = local.volume.stage.last_end == LastEnd::kStaged;
@@ -190,6 +191,24 @@ absl::Status NodeService::Grow(LocalVolume& local, const UniqueFd& image) {
   RETURN_IF_ERROR(engine_.GrowFilesystem(local, image));
   local.volume.filesystem_bytes = local.volume.capacity_bytes;
   return Record(local);
+}
+
+// A copy of the image that is mounted too: XFS says 'Invalid argument' then, ext4 nothing at all,
+// and btrfs gives one of them another UUID for the while. Nobody can tell which one is the volume.
+absl::Status NodeService::CheckNoTwin(const LocalVolume& local) {
+  const Volume& volume = local.volume;
+  ASSIGN_OR_RETURN(const auto twins, host_.MountedWithUuid(volume.content, volume.filesystem_uuid));
+  for (const MountedDevice& twin : twins) {
+    // A clone that is being made carries its source's UUID while its log is replayed.
+    ASSIGN_OR_RETURN(const bool being_made, IsBeingMade(host_, *local.pool, twin));
+    if (being_made) continue;
+    return absl::FailedPreconditionError(
+        Refusal{"filesystem UUID " + volume.filesystem_uuid + " of volume " + volume.id,
+                "no other image with it mounted", "that of " + twin.path,
+                "unmount that copy, or give it a UUID of its own"}
+            .Sentence());
+  }
+  return absl::OkStatus();
 }
 
 // The record comes first: a volume that was shown and could be changed is never called put away.

@@ -47,4 +47,18 @@ absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const Fil
   return presence;
 }
 
+absl::StatusOr<bool> IsBeingMade(Host& host, const Pool& pool, const MountedDevice& device) {
+  if (!device.loop) return false;
+  ASSIGN_OR_RETURN(const auto names, host.ListFolder(pool.work));
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(const auto image, host.OpenFile(pool.work, name, Access::kReadOnly));
+    if (!image) continue;  // made and moved meanwhile
+    ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(*image));
+    if (facts.device == device.loop->backing_device && facts.inode == device.loop->backing_inode) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace holdfast

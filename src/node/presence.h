@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/image/pool.h"
 #include "os/host.h"
 #include "volume/volume.h"
 
@@ -28,5 +29,8 @@ struct Presence {
 // `image`: device and inode suffice. FAILED_PRECONDITION when two loop devices have the image:
 // nobody can say what is in it then.
 absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const FileFacts& image);
+
+// Whether the device shows an image that a call of ours is making right now (work/ has it).
+absl::StatusOr<bool> IsBeingMade(Host& host, const Pool& pool, const MountedDevice& device);
 
 }  // namespace holdfast

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "os/loops.h"
@@ -29,6 +30,12 @@ struct Superblock {
   bool has_errors = false;      // the kernel recorded an error in it
 };
 
+// What a mounted filesystem lies on.
+struct MountedDevice {
+  std::string path;          // "/dev/loop3", "/dev/vda"
+  std::optional<Loop> loop;  // when it is a loop device
+};
+
 struct Usage {
   uint64_t total_bytes = 0, used_bytes = 0, available_bytes = 0;
   uint64_t total_inodes = 0, used_inodes = 0, available_inodes = 0;  // 0 in all: has no inode table
@@ -44,6 +51,10 @@ class Filesystems {
   // nullopt: zeroes where a superblock would be. DATA_LOSS: something, but not one intact
   // filesystem of a kind we know (checksum, ambivalent, damaged, unreadable).
   virtual absl::StatusOr<std::optional<Superblock>> Identify(const UniqueFd& image) = 0;
+  // The devices of mounted filesystems of that kind whose superblock has that UUID: in whatever
+  // mount namespace, detached mounts too.
+  virtual absl::StatusOr<std::vector<MountedDevice>> MountedWithUuid(Content content,
+                                                                     const std::string& uuid) = 0;
   // Gives an unmounted filesystem, its log replayed, another UUID, and reads it back.
   virtual absl::Status SetFilesystemUuid(const UniqueFd& image, Content content,
                                          const std::string& uuid) = 0;

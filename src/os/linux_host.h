@@ -67,9 +67,12 @@ class LinuxHost final : public Host {
   absl::Status UpdateLoopSize(const Loop& loop) override;
   absl::Status SyncLoop(const Loop& loop) override;
 
-  // Filesystems (linux_mkfs.cc, linux_check.cc, linux_superblock.cc, linux_mounted.cc)
+  // Filesystems (linux_mkfs.cc, linux_check.cc, linux_superblock.cc, linux_mounted.cc,
+  // mounted_devices.cc)
   absl::Status Format(const UniqueFd& image, const FormatOptions& options) override;
   absl::StatusOr<std::optional<Superblock>> Identify(const UniqueFd& image) override;
+  absl::StatusOr<std::vector<MountedDevice>> MountedWithUuid(Content content,
+                                                             const std::string& uuid) override;
   absl::Status SetFilesystemUuid(const UniqueFd& image, Content content,
                                  const std::string& uuid) override;
   absl::Status CheckFilesystem(const UniqueFd& image, Content content) override;

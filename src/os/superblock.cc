@@ -14,6 +14,8 @@ namespace holdfast {
 namespace {
 
 constexpr uint32_t kSeed = ~0U;
+constexpr size_t kExt4Offset = 1024, kBtrfsOffset = 64 * 1024;      // of the superblock
+constexpr size_t kExt4Uuid = 0x68, kXfsUuid = 32, kBtrfsUuid = 32;  // in the superblock
 // A checksum that holds says who wrote it, not that it makes sense.
 constexpr char kImpossibleSize[] = "a size that cannot be";
 
@@ -38,22 +40,13 @@ uint16_t Big16(std::string_view b, size_t at) { return be16toh(Load<uint16_t>(b,
 uint32_t Big32(std::string_view b, size_t at) { return be32toh(Load<uint32_t>(b, at)); }
 uint64_t Big64(std::string_view b, size_t at) { return be64toh(Load<uint64_t>(b, at)); }
 
-std::string UuidText(std::string_view bytes) {
-  std::string text;
-  for (size_t i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += fmt::format("{:02x}", static_cast<uint8_t>(bytes[i]));
-  }
-  return text;
-}
-
 std::string WrongChecksum(uint32_t stored, uint32_t computed) {
   return fmt::format("checksum {:08x} stored, {:08x} computed", stored, computed);
 }
 
 // Offsets: fs/ext4/ext4.h, struct ext4_super_block.
 Finding ReadExt4(std::string_view region) {
-  constexpr size_t kOffset = 1024, kBytes = 1024, kChecksum = 0x3fc;
+  constexpr size_t kOffset = kExt4Offset, kBytes = 1024, kChecksum = 0x3fc;
   constexpr uint32_t kRecover = 0x4, k64Bit = 0x80, kMetadataChecksum = 0x400;
   constexpr uint16_t kErrorState = 0x2;
   Finding found;
@@ -84,7 +77,7 @@ Finding ReadExt4(std::string_view region) {
   }
   found.superblock = {
       .content = Content::kExt4,
-      .uuid = UuidText(sb.substr(0x68, 16)),
+      .uuid = UuidText(sb.substr(kExt4Uuid, 16)),
       .size_bytes = blocks << (10 + log_block_size),
       .needs_recovery = (incompatible & kRecover) != 0,
       .has_errors = (Little16(sb, 0x3a) & kErrorState) != 0 || Little32(sb, 0x194) != 0};
@@ -125,7 +118,7 @@ Finding ReadXfs(std::string_view region) {
   }
   found.superblock = {.content = Content::kXfs,
                       // sb_uuid; with META_UUID only what is inside keeps the first one
-                      .uuid = UuidText(region.substr(32, 16)),
+                      .uuid = UuidText(region.substr(kXfsUuid, 16)),
                       .size_bytes = size_bytes,
                       .needs_recovery = true,
                       .has_errors = (Big32(region, 216) & kNeedsRepair) != 0};
@@ -134,7 +127,7 @@ Finding ReadXfs(std::string_view region) {
 
 // Offsets: include/uapi/linux/btrfs_tree.h, struct btrfs_super_block.
 Finding ReadBtrfs(std::string_view region) {
-  constexpr size_t kOffset = 64 * 1024, kBytes = 4096, kAfterChecksum = 32;
+  constexpr size_t kOffset = kBtrfsOffset, kBytes = 4096, kAfterChecksum = 32;
   constexpr uint64_t kErrorFlag = 1 << 2;
   Finding found;
   if (region.size() < kOffset + kBytes) return found;
@@ -164,7 +157,7 @@ Finding ReadBtrfs(std::string_view region) {
   found.superblock = {.content = Content::kBtrfs,
                       // The fsid: what btrfstune -M changes and what the kernel knows it by. The
                       // metadata_uuid stays what it was at mkfs.
-                      .uuid = UuidText(sb.substr(32, 16)),
+                      .uuid = UuidText(sb.substr(kBtrfsUuid, 16)),
                       .size_bytes = Little64(sb, 112),
                       .needs_recovery = Little64(sb, 96) != 0,
                       .has_errors = (Little64(sb, 56) & kErrorFlag) != 0};
@@ -177,6 +170,20 @@ absl::Status Damaged(const char* name, const std::string& damage) {
 }
 
 }  // namespace
+
+uint64_t UuidOffset(Content content) {
+  if (content == Content::kExt4) return kExt4Offset + kExt4Uuid;
+  return content == Content::kBtrfs ? kBtrfsOffset + kBtrfsUuid : kXfsUuid;
+}
+
+std::string UuidText(std::string_view bytes) {
+  std::string text;
+  for (size_t i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", static_cast<uint8_t>(bytes[i]));
+  }
+  return text;
+}
 
 absl::StatusOr<std::optional<Superblock>> ParseSuperblock(std::string_view region) {
   const std::pair<const char*, Finding> findings[] = {

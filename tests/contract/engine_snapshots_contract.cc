@@ -134,7 +134,7 @@ TEST_P(EngineContract, CreateVolume_FromNothing_IsNotFound) {
   EXPECT_EQ(found.size(), 1u);
 }
 
-// Found by the load suite: it was ABORTED for ever, since the call met its own lock.
+// It was ABORTED for ever, since the call met its own lock.
 TEST_P(EngineContract, CreateVolume_FromItself_IsNotFound) {
   ASSERT_OK_AND_ASSIGN(const Volume volume, engine().CreateVolume(Request("one")));
   ASSERT_OK(engine().DeleteVolume(volume.id));

@@ -41,6 +41,26 @@ TEST_P(FilesystemContract, Format_IsIdentifiedAsWhatItIs) {
   EXPECT_OK(host().CheckFilesystem(image, content()));
 }
 
+TEST_P(FilesystemContract, MountedWithUuid_FindsTheDeviceWhileItIsMounted) {
+  const std::string uuid = NewUuid();
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), uuid));
+  ASSERT_OK_AND_ASSIGN(const auto before, host().MountedWithUuid(content(), uuid));
+  EXPECT_TRUE(before.empty()) << before.front().path;
+  {
+    ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+    ASSERT_OK_AND_ASSIGN(const auto found, host().MountedWithUuid(content(), uuid));
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].path, mounted.loop.loop.path);
+    ASSERT_TRUE(found[0].loop.has_value());
+    EXPECT_EQ(found[0].loop->backing_inode, mounted.loop.loop.backing_inode);
+    ASSERT_OK_AND_ASSIGN(const auto other, host().MountedWithUuid(content(), NewUuid()));
+    EXPECT_TRUE(other.empty());
+  }
+  EXPECT_TRUE(IsDetachedSoon(image));
+  ASSERT_OK_AND_ASSIGN(const auto after, host().MountedWithUuid(content(), uuid));
+  EXPECT_TRUE(after.empty());
+}
+
 TEST_P(FilesystemContract, Format_OfAThickImage_LeavesEveryBlockAllocated) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", ImageBytes(content())));
   ASSERT_OK(host().Preallocate(image, 0, ImageBytes(content())));

@@ -121,6 +121,8 @@ class FakeHost : public Host {
   // --- Filesystems ------------------------------------------------------------------------------
   absl::Status Format(const UniqueFd& image, const FormatOptions& options) override;
   absl::StatusOr<std::optional<Superblock>> Identify(const UniqueFd& image) override;
+  absl::StatusOr<std::vector<MountedDevice>> MountedWithUuid(Content content,
+                                                             const std::string& uuid) override;
   absl::Status SetFilesystemUuid(const UniqueFd& image, Content content,
                                  const std::string& uuid) override;
   absl::Status CheckFilesystem(const UniqueFd& image, Content content) override;

@@ -60,6 +60,21 @@ absl::StatusOr<std::optional<Superblock>> FakeHost::Identify(const UniqueFd& ima
   return Superblock{found->content, found->uuid, found->size_bytes, needs_recovery, found->errors};
 }
 
+absl::StatusOr<std::vector<MountedDevice>> FakeHost::MountedWithUuid(Content content,
+                                                                     const std::string& uuid) {
+  const auto lock = Enter();
+  std::vector<MountedDevice> found;
+  for (const LoopPtr& loop : LiveLoops()) {
+    const auto super = loop->super.lock();
+    if (!super || super->content != content) continue;
+    const auto superblock = ReadSuperblock(*loop->image, content);
+    if (!superblock || superblock->uuid != uuid) continue;
+    const Loop facts = Facts(*loop);
+    found.push_back({.path = facts.path, .loop = facts});
+  }
+  return found;
+}
+
 absl::Status FakeHost::SetFilesystemUuid(const UniqueFd& image, Content content,
                                          const std::string& uuid) {
   const auto lock = Enter();

@@ -59,6 +59,7 @@ class FaultyHost final : public Host {
   // Filesystems
   MUTATING(absl::Status, Format, (const UniqueFd& image, const FormatOptions& options), (image, options))
   READING(absl::StatusOr<std::optional<Superblock>>, Identify, (const UniqueFd& image), (image))
+  READING(absl::StatusOr<std::vector<MountedDevice>>, MountedWithUuid, (Content content, const std::string& uuid), (content, uuid))
   MUTATING(absl::Status, SetFilesystemUuid, (const UniqueFd& image, Content content, const std::string& uuid), (image, content, uuid))
   READING(absl::Status, CheckFilesystem, (const UniqueFd& image, Content content), (image, content))
   MUTATING(absl::Status, GrowUnmounted, (const UniqueFd& image, Content content), (image, content))

@@ -1,5 +1,6 @@
 // Where a volume may be shown and how: what the node refuses before it touches anything. On the
 // simulated machine; the same on real kernels: tests/integration/targets_test.cc.
+#include "base/sizes.h"
 #include "gtest/gtest.h"
 #include "tests/rig/rig.h"
 
@@ -44,6 +45,54 @@ class NodeTargets : public ::testing::Test {
 
   Rig rig_;
 };
+
+class NodeTwins : public NodeTargets, public ::testing::WithParamInterface<const char*> {
+ protected:
+  // A copy of the image, mounted where only its device shows it.
+  UniqueFd MountCopy(const std::string& id, const std::string& pool_folder) {
+    const auto volumes = rig_.machine.OpenFolder("/pool/volumes");
+    const auto folder = rig_.machine.OpenFolder(pool_folder);
+    EXPECT_TRUE(volumes.ok() && folder.ok());
+    const auto image =
+        rig_.machine.OpenFile(*volumes, ImageName(rig_.Row(id).incarnation), Access::kReadOnly);
+    const auto copy = rig_.machine.CreateFile(*folder, "copy.img");
+    EXPECT_TRUE(image.ok() && copy.ok() && rig_.machine.Clone(**image, *copy).ok());
+    const auto attached = rig_.machine.Attach(*copy, {});
+    EXPECT_TRUE(attached.ok());
+    auto mount = rig_.machine.MountDetached(attached->loop, {.content = rig_.Row(id).content});
+    EXPECT_TRUE(mount.ok()) << mount.status();
+    return *std::move(mount);
+  }
+  std::string Create() {
+    auto request = rig_.CreateRequest("a", GetParam());
+    request.mutable_capacity_range()->set_required_bytes(300 * kMiB);
+    csi::v1::Volume volume;
+    const grpc::Status status = rig_.Create(request, &volume);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return volume.volume_id();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Filesystems, NodeTwins, ::testing::Values("ext4", "xfs", "btrfs"));
+
+TEST_P(NodeTwins, ACopyOfTheImageMounted_RefusesTheStageByItsDevice) {
+  const std::string id = Create();
+  {
+    const UniqueFd copy = MountCopy(id, "/pool/trash");
+    ExpectRefused(rig_.Stage(id, GetParam()), StatusCode::FAILED_PRECONDITION,
+                  "expected no other image with it mounted, found that of /dev/loop");
+    EXPECT_EQ(rig_.machine.OpenLoops().size(), 1U) << "the copy's own";
+  }
+  EXPECT_TRUE(rig_.Stage(id, GetParam()).ok());
+  EXPECT_TRUE(rig_.Stage(id, GetParam()).ok()) << "its own mount is no twin";
+}
+
+TEST_P(NodeTwins, ACloneThatIsBeingMade_DoesNotRefuseTheStageOfItsSource) {
+  if (std::string(GetParam()) == "xfs") GTEST_SKIP() << "such a clone is mounted with nouuid";
+  const std::string id = Create();
+  const UniqueFd clone = MountCopy(id, "/pool/work");
+  const grpc::Status staged = rig_.Stage(id, GetParam());
+  EXPECT_TRUE(staged.ok()) << staged.error_message();
+}
 
 TEST_F(NodeTargets, ModeForSeveralTargets_OfAVolumeStagedForOne_IsRefused) {
   const std::string id = rig_.MustCreate("a");

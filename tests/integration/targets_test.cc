@@ -1,0 +1,100 @@
+// Paths that are somebody else's, flags that are others, and images that are there twice.
+#include <filesystem>
+
+#include "tests/integration/integration_test.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr auto kInUse = absl::StatusCode::kFailedPrecondition;
+
+class TargetsTest : public GroundTest {
+ protected:
+  csi::v1::NodePublishVolumeRequest RequestAt(const Claim& claim, const std::string& target) {
+    csi::v1::NodePublishVolumeRequest request;
+    request.set_volume_id(claim.id);
+    request.set_staging_target_path(StagingPath(claim));
+    request.set_target_path(target);
+    *request.mutable_volume_capability() = CapabilityOf(claim);
+    return request;
+  }
+  absl::Status PublishAt(const Claim& claim, const std::string& target) {
+    return csi().Call(RequestAt(claim, target)).status();
+  }
+  absl::Status UnpublishAt(const Claim& claim, const std::string& target) {
+    csi::v1::NodeUnpublishVolumeRequest request;
+    request.set_volume_id(claim.id);
+    request.set_target_path(target);
+    return csi().Call(request).status();
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Grounds, TargetsTest, ::testing::ValuesIn(FilesystemGrounds()),
+                         GroundName);
+
+TEST_P(TargetsTest, InsideAVolume_NothingIsPublishedOrRemoved) {
+  ASSERT_OK_AND_ASSIGN(const Claim a, Create({.name = "outer", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const Claim c, Create({.name = "inner"}));
+  ASSERT_OK_AND_ASSIGN(const std::string shown, Show(a));
+  ASSERT_OK(Stage(c));
+  for (const std::string& volume : {shown, StagingPath(a), StagingPath(c)}) {
+    SCOPED_TRACE(volume);
+    const std::string target = volume + "/sub";
+    EXPECT_TRUE(Refused(PublishAt(c, target), kInUse, {"outside of every volume", volume}));
+    EXPECT_FALSE(fs::exists(target)) << "a folder was made in the volume";
+    ASSERT_TRUE(fs::create_directory(target));  // by a workload
+    EXPECT_TRUE(Refused(PublishAt(c, target), kInUse, {"outside of every volume", volume}));
+    EXPECT_TRUE(Refused(UnpublishAt(c, target), kInUse, {"outside of every volume", volume}));
+    EXPECT_TRUE(fs::remove(target)) << "the volume's folder was removed";
+  }
+  EXPECT_OK(PutAway(a));
+  EXPECT_OK(Unstage(c));
+}
+
+TEST_P(TargetsTest, StagingPathAsTarget_IsRefusedAndStaysStaged) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "staged", .content = content()}));
+  ASSERT_OK(Stage(claim));
+  const std::string staging = StagingPath(claim);
+  EXPECT_TRUE(Refused(PublishAt(claim, staging), absl::StatusCode::kInvalidArgument, {staging}));
+  EXPECT_TRUE(Refused(UnpublishAt(claim, staging), kInUse, {"unstage the volume"}));
+  EXPECT_TRUE(Mounted(staging));
+  EXPECT_OK(Publish(claim));
+  EXPECT_OK(PutAway(claim));
+}
+
+TEST_P(TargetsTest, SameTargetWithOtherMountFlags_IsAlreadyExists) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "flags", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  for (const char* flag : {"noexec", "noatime", "strictatime", "nodiratime"}) {
+    SCOPED_TRACE(flag);
+    auto request = RequestAt(claim, target);
+    request.mutable_volume_capability()->mutable_mount()->add_mount_flags(flag);
+    EXPECT_TRUE(Refused(csi().Call(request).status(), absl::StatusCode::kAlreadyExists,
+                        {"as it is published", target}));
+    ASSERT_OK(Unpublish(claim));
+    EXPECT_OK(csi().Call(request).status());
+    EXPECT_OK(csi().Call(request).status());
+    ASSERT_OK(UnpublishAt(claim, target));
+    ASSERT_OK(Publish(claim));
+  }
+}
+
+TEST_P(TargetsTest, Stage_WithACopyOfTheImageMounted_IsRefusedByItsDevice) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "twin", .content = content()}));
+  const std::string copy = folder() + "/copy.img", by_hand = folder() + "/by-hand";
+  MustRun({"cp", "--sparse=always", ImagePath(claim), copy});
+  fs::create_directory(by_hand);
+  const std::string loop = MustRun({"losetup", "--find", "--show", copy});
+  MustRun({"mount", loop, by_hand});
+  EXPECT_TRUE(Refused(Stage(claim), kInUse, {"no other image with it mounted", loop}));
+  EXPECT_FALSE(Mounted(StagingPath(claim)));
+  EXPECT_TRUE(LoopsOfImage(claim).empty());
+  MustRun({"umount", by_hand});
+  EXPECT_OK(Stage(claim)) << "attached only, it is nobody's filesystem";
+  MustRun({"losetup", "--detach", loop});
+  fs::remove(copy);
+}
+
+}  // namespace
+}  // namespace holdfast
