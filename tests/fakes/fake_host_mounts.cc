@@ -61,6 +61,7 @@ absl::Status FakeHost::CheckMountable(const FakeLoop& loop, const FakeSuperblock
   for (const LoopPtr& other : LiveLoops()) {
     const auto super = other->super.lock();
     if (!super || super->content != Content::kXfs) continue;
+    if (super->options.find(",nouuid") != std::string::npos) continue;  // not in the kernel's list
     const auto mounted = ReadSuperblock(*other->image, Content::kXfs);
     if (mounted && mounted->uuid == superblock.uuid) {
       return absl::FailedPreconditionError(fmt::format(

@@ -91,7 +91,7 @@ TEST_P(TargetsTest, Stage_WithACopyOfTheImageMounted_IsRefusedByItsDevice) {
   EXPECT_FALSE(Mounted(StagingPath(claim)));
   EXPECT_TRUE(LoopsOfImage(claim).empty());
   MustRun({"umount", by_hand});
-  EXPECT_OK(Stage(claim)) << "attached only, it is nobody's filesystem";
+  EXPECT_OK(Stage(claim));  // attached only, it is nobody's filesystem
   MustRun({"losetup", "--detach", loop});
   fs::remove(copy);
 }

@@ -137,6 +137,7 @@ absl::StatusOr<Volume> FakeEngine::CreateClone(const VolumeRequest& request) {
   const Source& source = request.source;
   std::optional<VolumeLocks::Guard> guard;
   if (const auto parsed = ParseId(source.id); parsed && parsed->kind == ObjectKind::kVolume) {
+    if (parsed->name_hash == NameHash(request.name)) return MustFind(source.id).status();
     ASSIGN_OR_RETURN(auto locked, locks_.TryLock(LockKey(parsed->kind, parsed->name_hash)));
     guard.emplace(std::move(locked));
   }
