@@ -57,8 +57,10 @@ std::vector<std::string> DriverProcess::CommandLine() const {
                                    kubelet(),
                                    "--run-folder",
                                    run_folder(),
+                                   "--admin-socket",
+                                   admin_socket(),
                                    "--trash-grace",
-                                   "0"};
+                                   trash_grace_};
   for (const std::string& pool : pools_) line.insert(line.end(), {"--pool", pool});
   line.insert(line.end(), flags_.begin(), flags_.end());
   return line;

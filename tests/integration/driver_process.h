@@ -21,6 +21,7 @@ class DriverProcess {
 
   // Flags that every start gets on top.
   std::vector<std::string>& flags() { return flags_; }
+  void set_trash_grace(std::string grace) { trash_grace_ = std::move(grace); }
 
   // Starts it and waits until its socket answers or it has ended. False: it has ended.
   bool Start();
@@ -35,6 +36,7 @@ class DriverProcess {
   std::string socket() const { return folder_ + "/csi.sock"; }
   std::string kubelet() const { return folder_ + "/kubelet"; }
   std::string run_folder() const { return folder_ + "/run"; }
+  std::string admin_socket() const { return folder_ + "/admin.sock"; }
   std::string temporary() const { return folder_ + "/tmp"; }
   // Of all starts.
   std::string Log() const;
@@ -45,6 +47,7 @@ class DriverProcess {
   const std::string folder_;
   const std::vector<std::string> pools_;
   std::vector<std::string> flags_;
+  std::string trash_grace_ = "0";
   std::unique_ptr<Child> child_;
 };
 
