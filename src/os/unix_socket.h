@@ -14,8 +14,10 @@ class SocketClaim {
  public:
   // Makes the socket's folder (0700, one level) when it is missing, and removes a socket that
   // nobody listens on any more. FAILED_PRECONDITION, one sentence: somebody listens, the path is
-  // something else than a socket, or the folder cannot be made or written.
-  static absl::StatusOr<SocketClaim> Take(const std::string& path);
+  // something else than a socket, or the folder cannot be made or written. `flag` is the option
+  // that chose the path, for the sentence.
+  static absl::StatusOr<SocketClaim> Take(const std::string& path,
+                                          const std::string& flag = "--endpoint");
 
   SocketClaim(SocketClaim&&) = default;
   SocketClaim& operator=(SocketClaim&&) = delete;
