@@ -166,11 +166,14 @@ Verdict ReadVerdict(const Json& json) {
 }
 
 Json Write(const StageRecord& stage) {
-  return {
-      {"lastEnd", LastEndName(stage.last_end)},          {"bootId", stage.boot_id},
-      {"driverVersion", stage.driver_version},           {"root", Optional(stage.root, WriteRoot)},
-      {"terms", Optional(stage.terms, WriteTerms)},      {"published", stage.published},
-      {"verdict", Optional(stage.verdict, WriteVerdict)}};
+  return {{"lastEnd", LastEndName(stage.last_end)},
+          {"bootId", stage.boot_id},
+          {"driverVersion", stage.driver_version},
+          {"root", Optional(stage.root, WriteRoot)},
+          {"terms", Optional(stage.terms, WriteTerms)},
+          {"stagedAt", stage.staged_at},
+          {"published", stage.published},
+          {"verdict", Optional(stage.verdict, WriteVerdict)}};
 }
 
 StageRecord ReadStage(const Json& json) {
@@ -181,6 +184,7 @@ StageRecord ReadStage(const Json& json) {
       .driver_version = json.at("driverVersion").get<std::string>(),
       .root = ReadOptional(json, "root", ReadRoot),
       .terms = ReadOptional(json, "terms", ReadTerms),
+      .staged_at = json.value("stagedAt", ""),  // newer than the schema
       .published = json.at("published").get<bool>(),
       .verdict = ReadOptional(json, "verdict", ReadVerdict)};
 }

@@ -11,6 +11,7 @@
 #include "node/capability_check.h"
 #include "node/node_service.h"
 #include "rpc/parse.h"
+#include "volume/ids.h"
 
 namespace holdfast {
 
@@ -197,6 +198,7 @@ absl::Status NodeService::ShowStaged(LocalVolume& local, const Stage& stage, con
   const StageRecord before = local.volume.stage;
   ASSIGN_OR_RETURN(local.volume.stage, StagedRecord(host_, local.volume, stage.terms));
   local.volume.stage.root = root;
+  local.volume.stage.staged_at = NameHash(stage.staging);
   RETURN_IF_ERROR(Record(local));
   const absl::Status shown = host_.MoveMount(mount, stage.staging);
   if (shown.ok()) return shown;

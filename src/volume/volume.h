@@ -68,7 +68,10 @@ struct StageRecord {
   std::string driver_version;          // that wrote this record
   std::optional<RootAttributes> root;  // at creation, and then at each unstage
   std::optional<StageTerms> terms;     // while last_end is kStaged
-  bool published = false;              // since the stage: later publishes follow lawful changes
+  // While it is staged: NameHash of the staging path, which tells that mount from a target's.
+  // Empty: raw block, which has no such mount, or staged by a driver that did not know it.
+  std::string staged_at;
+  bool published = false;  // since the stage: later publishes follow lawful changes
   std::optional<Verdict> verdict;
 };
 
