@@ -62,6 +62,12 @@ class Filesystems {
   // true: thawed; false: it was not frozen (any more).
   virtual absl::StatusOr<bool> Thaw(const UniqueFd& root) = 0;
 
+  // ext4 and XFS: flushes the log and shuts down (FS_IOC_SHUTDOWN): what was acknowledged is on the
+  // disk, what was not is dropped instead of written, every later write and fsync fails and keeps
+  // failing until the last unmount. OK too when it was shut down before. Any other filesystem:
+  // FAILED_PRECONDITION, and it goes on.
+  virtual absl::Status ShutDown(const UniqueFd& root) = 0;
+
   virtual absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) = 0;
   // At creation only.
   virtual absl::Status SetRoot(const UniqueFd& root, std::optional<uint32_t> mode,

@@ -15,11 +15,18 @@
 #include "os/acl_text.h"
 #include "os/errno_status.h"
 #include "os/fd_name.h"
+#include "os/filesystem_types.h"
 #include "os/linux_host.h"
 #include "os/mounted_root.h"
 
 namespace holdfast {
 namespace {
+
+// FS_IOC_SHUTDOWN of Linux 6.14's uapi; EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN before. The flag is
+// EXT4_GOING_FLAGS_LOGFLUSH and XFS_FSOP_GOING_FLAGS_LOGFLUSH: without it both freeze first, which
+// flushes all that is dirty into the pool that has no room for it.
+constexpr unsigned long kShutdown = _IOR('X', 125, uint32_t);
+constexpr uint32_t kShutdownWithLogFlush = 1;
 
 Timestamp Convert(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
 
@@ -58,6 +65,23 @@ absl::StatusOr<bool> LinuxHost::Thaw(const UniqueFd& root) {
   if (ioctl(folder.get(), FITHAW, 0) == 0) return true;
   if (errno == EINVAL) return false;
   return ErrnoStatus(errno, "FITHAW", FdName(folder));
+}
+
+absl::Status LinuxHost::ShutDown(const UniqueFd& root) {
+  struct statfs facts;
+  if (fstatfs(root.get(), &facts) != 0) return ErrnoStatus(errno, "fstatfs", FdName(root));
+  if (facts.f_type != kExt4Magic && facts.f_type != kXfsMagic) {
+    return absl::FailedPreconditionError(
+        fmt::format("FS_IOC_SHUTDOWN {}: expected ext4 or xfs, found {}", FdName(root),
+                    FilesystemTypeName(facts.f_type)));
+  }
+  const UniqueFd folder(openat(root.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // An XFS that was shut down opens nothing any more.
+  if (!folder.valid() && errno == EIO && facts.f_type == kXfsMagic) return absl::OkStatus();
+  if (!folder.valid()) return ErrnoStatus(errno, "open root", FdName(root));
+  const uint32_t flags = kShutdownWithLogFlush;
+  if (ioctl(folder.get(), kShutdown, &flags) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, "FS_IOC_SHUTDOWN", FdName(folder));
 }
 
 absl::StatusOr<RootAttributes> LinuxHost::ReadRoot(const UniqueFd& root) {

@@ -129,6 +129,7 @@ class FakeHost : public Host {
   absl::Status GrowMounted(const UniqueFd& root, Content content) override;
   absl::Status Freeze(const UniqueFd& root) override;
   absl::StatusOr<bool> Thaw(const UniqueFd& root) override;
+  absl::Status ShutDown(const UniqueFd& root) override;
   absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) override;
   absl::Status SetRoot(const UniqueFd& root, std::optional<uint32_t> mode,
                        std::optional<Owner> owner) override;

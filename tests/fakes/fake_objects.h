@@ -73,7 +73,8 @@ struct FakeSuper {
   const Content content;
   const bool read_only;
   bool frozen = false;
-  bool crashed = false;  // the power went: nothing is written any more
+  bool shut_down = false;  // FS_IOC_SHUTDOWN: it answers EIO, and its log stays dirty
+  bool crashed = false;    // the power went: nothing is written any more
   std::string options;
 };
 

@@ -66,6 +66,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, GrowMounted, (const UniqueFd& root, Content content), (root, content))
   MUTATING(absl::Status, Freeze, (const UniqueFd& root), (root))
   MUTATING(absl::StatusOr<bool>, Thaw, (const UniqueFd& root), (root))
+  MUTATING(absl::Status, ShutDown, (const UniqueFd& root), (root))
   READING(absl::StatusOr<RootAttributes>, ReadRoot, (const UniqueFd& root), (root))
   MUTATING(absl::Status, SetRoot, (const UniqueFd& root, std::optional<uint32_t> mode, std::optional<Owner> owner), (root, mode, owner))
   READING(absl::StatusOr<Usage>, ReadUsage, (const UniqueFd& root), (root))

@@ -1,7 +1,8 @@
 // holdfastctl: what an administrator asks of pools, beside a running server or without one.
 //
-// Reads a pool's catalog without the pool's lock. Only "pool init" and "volume acknowledge" write,
-// the latter one row, which the server reads anew at each call.
+// Reads a pool's catalog without the pool's lock. Only "pool init", "pool set" (with the lock:
+// no server runs) and "volume acknowledge" write, the last one row, which the server reads anew at
+// each call.
 #pragma once
 
 #include <functional>
@@ -38,10 +39,12 @@ struct Request {
   std::vector<std::string> pools;  // folders
   std::string name;                // of a pool to make; empty: as its folder
   std::string volume;              // id or name
+  std::string overcommit;          // "on", "off"; empty: not said
   bool json = false;
 };
 
 absl::Status InitPoolCommand(const Request& request, Surroundings& surroundings);
+absl::Status SetPoolCommand(const Request& request, Surroundings& surroundings);
 absl::Status PoolStatusCommand(const Request& request, Surroundings& surroundings);
 absl::Status ListVolumesCommand(const Request& request, Surroundings& surroundings);
 absl::Status InspectVolumeCommand(const Request& request, Surroundings& surroundings);
