@@ -12,7 +12,7 @@ namespace {
 
 // The log of an XFS (64 MiB to 2 GiB), the journal of an ext4 (1 GiB at most).
 constexpr uint64_t kLeastWritten = 64 * kMiB, kMostWritten = 2 * kGiB;
-// docs/reliability.md, "Full pools", has what was measured: how far below the line the pool fell.
+// Estimates: tests/fullpool prints how far below the line a pool really fell.
 constexpr uint64_t kReserveBase = 32 * kMiB;
 constexpr uint64_t kReservePerVolume = 32 * kMiB;
 // No device of a node takes writes faster; a look costs microseconds, so this may be generous.
