@@ -44,6 +44,9 @@ absl::Status DiscardFrom(Pool& pool, const UniqueFd& folder, Object object,
   if (object.state == ObjectState::kCreating) {
     RETURN_IF_ERROR(host.Remove(pool.work, name).status());
     RETURN_IF_ERROR(host.Remove(folder, name).status());
+    // A power cut must not bring the file back without its row; what is in work/ nobody needs to
+    // claim.
+    RETURN_IF_ERROR(host.SyncFolder(folder));
     return RemoveRow(*pool.catalog, object);
   }
   if (object.state == ObjectState::kReady) {

@@ -2,6 +2,7 @@
 
 #include "base/status_macros.h"
 #include "engine/image/expand_volume.h"
+#include "engine/image/trash.h"
 
 namespace holdfast {
 namespace {
@@ -11,7 +12,7 @@ absl::Status DropTrashWithoutFile(Pool& pool) {
   for (const TrashEntry& entry : entries) {
     ASSIGN_OR_RETURN(const auto file, pool.host.OpenFile(pool.trash, ImageName(entry.incarnation),
                                                          Access::kReadOnly));
-    if (!file) RETURN_IF_ERROR(pool.catalog->RemoveTrash(entry.incarnation));
+    if (!file) RETURN_IF_ERROR(PurgeEntry(pool, entry));  // that it is gone must last first
   }
   return absl::OkStatus();
 }

@@ -6,6 +6,8 @@ namespace holdfast {
 
 absl::Status PurgeEntry(Pool& pool, const TrashEntry& entry) {
   RETURN_IF_ERROR(pool.host.Remove(pool.trash, ImageName(entry.incarnation)).status());
+  // Else a power cut could bring the file back after its row had gone, and nobody would claim it.
+  RETURN_IF_ERROR(pool.host.SyncFolder(pool.trash));
   return pool.catalog->RemoveTrash(entry.incarnation);
 }
 
