@@ -14,6 +14,8 @@ namespace holdfast {
 namespace {
 
 constexpr uint32_t kSeed = ~0U;
+// A checksum that holds says who wrote it, not that it makes sense.
+constexpr char kImpossibleSize[] = "a size that cannot be";
 
 // What one format's reader found in the region.
 struct Finding {
@@ -76,6 +78,10 @@ Finding ReadExt4(std::string_view region) {
   }
   uint64_t blocks = Little32(sb, 0x4);
   if ((incompatible & k64Bit) != 0) blocks |= static_cast<uint64_t>(Little32(sb, 0x150)) << 32;
+  if (blocks > UINT64_MAX >> (10 + log_block_size)) {
+    found.damage = kImpossibleSize;
+    return found;
+  }
   found.superblock = {
       .content = Content::kExt4,
       .uuid = UuidText(sb.substr(0x68, 16)),
@@ -112,10 +118,15 @@ Finding ReadXfs(std::string_view region) {
     found.damage = "its making never finished";
     return found;
   }
+  uint64_t size_bytes = 0;
+  if (__builtin_mul_overflow(Big64(region, 8), uint64_t{Big32(region, 4)}, &size_bytes)) {
+    found.damage = kImpossibleSize;
+    return found;
+  }
   found.superblock = {.content = Content::kXfs,
                       // sb_uuid; with META_UUID only what is inside keeps the first one
                       .uuid = UuidText(region.substr(32, 16)),
-                      .size_bytes = Big64(region, 8) * Big32(region, 4),
+                      .size_bytes = size_bytes,
                       .needs_recovery = true,
                       .has_errors = (Big32(region, 216) & kNeedsRepair) != 0};
   return found;

@@ -196,6 +196,18 @@ TEST(ParseSuperblock, Ext4WithoutChecksums_IsDataLoss) {
   EXPECT_TRUE(IsDataLoss(region));
 }
 
+// Found by fuzzing: the product was what 64 bits leave of it, as little as nothing.
+TEST(ParseSuperblock, ASizeBeyond64Bits_IsDataLoss) {
+  std::string ext4 = Ext4();
+  PutLittle(ext4, 1024 + 0x150, 0xffffffff, 4);
+  SealExt4(ext4);
+  EXPECT_TRUE(IsDataLoss(ext4));
+  std::string xfs = Xfs();
+  PutBig(xfs, 8, uint64_t{1} << 52, 8);
+  SealXfs(xfs);
+  EXPECT_TRUE(IsDataLoss(xfs));
+}
+
 TEST(ParseSuperblock, TwoIntactOnes_AreDataLoss) {
   std::string region = Ext4();
   Put(region, kBtrfsAt, Btrfs().substr(kBtrfsAt));
