@@ -134,6 +134,14 @@ TEST_P(EngineContract, CreateVolume_FromNothing_IsNotFound) {
   EXPECT_EQ(found.size(), 1u);
 }
 
+// Found by the load suite: it was ABORTED for ever, since the call met its own lock.
+TEST_P(EngineContract, CreateVolume_FromItself_IsNotFound) {
+  ASSERT_OK_AND_ASSIGN(const Volume volume, engine().CreateVolume(Request("one")));
+  ASSERT_OK(engine().DeleteVolume(volume.id));
+  EXPECT_CODE(engine().CreateVolume(CloneRequest("one", Source::Kind::kVolume, volume.id)),
+              kNotFound);
+}
+
 TEST_P(EngineContract, CreateVolume_FromASource_ThatDoesNotFit_IsRefused) {
   ASSERT_OK_AND_ASSIGN(const Volume volume,
                        engine().CreateVolume(Request("one", Content::kExt4, 64 * kMiB)));

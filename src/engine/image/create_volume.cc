@@ -165,7 +165,12 @@ absl::StatusOr<Volume> ImageEngine::CreateFromSnapshot(const VolumeRequest& requ
   ASSIGN_OR_RETURN(const Content content, ContentOfClone(request, snapshot.content));
   ASSIGN_OR_RETURN(const uint64_t capacity, CapacityOfClone(request, content, snapshot.size_bytes));
   // The open file stays readable whatever becomes of the snapshot: no lock on it is needed.
-  ASSIGN_OR_RETURN(CloneSource origin, OpenSnapshot(source));
+  auto opened = OpenSnapshot(source);
+  if (absl::IsDataLoss(opened.status())) {
+    // No file where its row was: deleted in between, or lost.
+    RETURN_IF_ERROR(FindLocalSnapshot(request.source.id).status());
+  }
+  ASSIGN_OR_RETURN(const CloneSource origin, std::move(opened));
   const Volume volume = NewVolumeRow(pool, request, content, capacity);
   const uint64_t need = NewVolumeBytes(request.parameters, capacity) +
                         CloneMetadataBytes(pool.filesystem, snapshot.extents);
@@ -180,7 +185,10 @@ absl::StatusOr<Volume> ImageEngine::CreateFromSnapshot(const VolumeRequest& requ
 
 absl::StatusOr<Volume> ImageEngine::CreateFromVolume(const VolumeRequest& request) {
   const auto parsed = ParseId(request.source.id);
-  if (!parsed) return NoSuchVolume(request.source.id);
+  // Of itself: its lock is ours, and there is no such volume yet.
+  if (!parsed || parsed->name_hash == NameHash(request.name)) {
+    return NoSuchVolume(request.source.id);
+  }
   ASSIGN_OR_RETURN(auto locked, locks_.TryLock(VolumeKey(parsed->name_hash)));
   std::optional<VolumeLocks::Guard> source_guard(std::move(locked));
   ASSIGN_OR_RETURN(auto source, FindLocal(request.source.id));
