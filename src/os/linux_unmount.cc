@@ -1,11 +1,16 @@
 // Taking mounts away, and who stands in the way.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include "base/status_macros.h"
 #include "os/errno_status.h"
@@ -19,20 +24,50 @@ namespace {
 
 constexpr size_t kMaxHolders = 8;
 
-std::string HoldersOfMount(const MountEntry& entry) {
+using SteadyClock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// Calls that take no lock (stats) look at a mount, and a child of ours has all descriptors until it
+// executes its program: both pin it for a moment, and neither is a reason to refuse.
+constexpr milliseconds kBrief{16}, kAtMost{1000};
+
+std::vector<std::string> HoldersOfMount(const MountEntry& entry) {
   HeldThings things;
   things.mount_ids.insert(entry.id);
   std::vector<std::string> holders = FindHolders(things, kMaxHolders);
-  if (holders.empty()) {
+  // A bound device node: every open file of /dev is on the same filesystem, and holds nothing here.
+  if (holders.empty() && entry.type != "devtmpfs") {
     // A copy that other namespaces got by propagation is busy in ours too; files that are only
     // mapped are seen by their filesystem.
     things.filesystem_device = entry.device;
     things.mapped_device = entry.device;
     holders = FindHolders(things, kMaxHolders);
   }
-  std::string names;
-  for (const std::string& holder : holders) names += (names.empty() ? "" : ", ") + holder;
-  return names.empty() ? "somebody who cannot be found" : names;
+  return holders;
+}
+
+bool IsOurselves(const std::string& holder) {
+  return holder.ends_with(fmt::format("(pid {})", getpid()));
+}
+
+// Held by somebody else, or for longer than any look of ours takes: FAILED_PRECONDITION.
+absl::Status UnmountWhenFree(const std::string& place, const MountEntry& entry) {
+  const SteadyClock::time_point begin = SteadyClock::now();
+  for (milliseconds pause{1}; umount2(place.c_str(), UMOUNT_NOFOLLOW) != 0; pause *= 2) {
+    if (errno != EBUSY) return ErrnoStatus(errno, "umount", entry.target);
+    const SteadyClock::duration waited = SteadyClock::now() - begin;
+    if (waited > kBrief) {
+      const std::vector<std::string> holders = HoldersOfMount(entry);
+      if (!std::all_of(holders.begin(), holders.end(), IsOurselves) || waited > kAtMost) {
+        return absl::FailedPreconditionError(
+            fmt::format("umount {}: is held by {}; end that and try again", entry.target,
+                        holders.empty() ? "somebody who cannot be found"
+                                        : fmt::format("{}", fmt::join(holders, ", "))));
+      }
+    }
+    std::this_thread::sleep_for(pause);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -46,11 +81,7 @@ absl::Status LinuxHost::Unmount(const std::string& target) {
     // The parent is pinned by its descriptor, and the last component may not be a link: nobody can
     // make this unmount something else.
     const std::string place = fmt::format("/proc/self/fd/{}/{}", parent.get(), path.Name());
-    if (umount2(place.c_str(), UMOUNT_NOFOLLOW) != 0) {
-      if (errno != EBUSY) return ErrnoStatus(errno, "umount", target);
-      return absl::FailedPreconditionError(fmt::format(
-          "umount {}: is held by {}; end that and try again", target, HoldersOfMount(*before)));
-    }
+    RETURN_IF_ERROR(UnmountWhenFree(place, *before));
   }
   ASSIGN_OR_RETURN(const std::vector<MountEntry> table, ReadMountTable());
   const bool still = std::any_of(table.begin(), table.end(), [&](const MountEntry& entry) {

@@ -1,0 +1,70 @@
+// Calls that meet each other: what the load suite found, made likely.
+#include <atomic>
+#include <thread>
+
+#include "tests/integration/integration_test.h"
+
+namespace holdfast {
+namespace {
+
+class ConcurrencyTest : public IntegrationTest {
+ protected:
+  // Runs `meanwhile` again and again, with a client of its own, beside `body`.
+  template <typename Meanwhile, typename Body>
+  void Beside(const Meanwhile& meanwhile, const Body& body) {
+    std::atomic<bool> done = false;
+    std::thread thread([&] {
+      CsiClient client(driver().socket());
+      while (!done) meanwhile(client);
+    });
+    body();
+    done = true;
+    thread.join();
+  }
+};
+
+// Stats take no lock and look at the mount: umount was told that it is busy.
+TEST_F(ConcurrencyTest, Unpublish_BesideStats_IsNotRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "asked"}));
+  ASSERT_OK(Stage(claim));
+  csi::v1::NodeGetVolumeStatsRequest stats;
+  stats.set_volume_id(claim.id);
+  stats.set_volume_path(TargetPath(claim));
+  std::atomic<int> answered = 0;
+  const auto ask = [&](CsiClient& client) { answered += client.Call(stats).ok() ? 1 : 0; };
+  Beside(ask, [&] {
+    for (int i = 0; i < 60; ++i) {
+      ASSERT_OK(Publish(claim));
+      ASSERT_OK(Unpublish(claim));
+    }
+  });
+  EXPECT_GT(answered, 0);
+}
+
+// A restore takes no lock on its snapshot: deleted in between, it was said to be lost.
+TEST_F(ConcurrencyTest, Restore_BesideItsSnapshotsDeletion_IsMadeOrFindsNone) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "s", .content = Content::kBlock}));
+  int round = 0;
+  std::atomic<int> asked = 0;
+  csi::v1::DeleteSnapshotRequest remove;
+  for (; round < 40; ++round) {
+    ASSERT_OK_AND_ASSIGN(const std::string id, Snapshot(claim, "cut-" + std::to_string(round)));
+    remove.set_snapshot_id(id);
+    const auto removed = [&](CsiClient& client) {
+      EXPECT_OK(client.Call(remove));
+      ++asked;
+    };
+    Beside(removed, [&] {
+      const auto made = Create({.name = "copy", .content = Content::kBlock, .snapshot_id = id});
+      EXPECT_TRUE(made.ok() || absl::IsNotFound(made.status())) << made.status();
+      if (made.ok()) {
+        EXPECT_OK(Delete(*made));
+      }
+    });
+    ASSERT_OK(DeleteSnapshot(id));
+  }
+  EXPECT_GE(asked, round / 2);
+}
+
+}  // namespace
+}  // namespace holdfast
