@@ -40,7 +40,8 @@ absl::Status NodeService::Handle(const csi::v1::NodeExpandVolumeRequest& request
   if (volume.content == Content::kBlock || volume.filesystem_bytes == volume.capacity_bytes) {
     return absl::OkStatus();
   }
-  if (mount->filesystem_read_only) {
+  const MountEntry* writable = presence.WritableMount();
+  if (mount->filesystem_read_only || writable == nullptr) {
     return absl::FailedPreconditionError(Refusal{"expansion of mounted volume " + volume_id,
                                                  "a writable stage", "a read-only one",
                                                  "end its pods: it grows at its next stage"}
@@ -54,7 +55,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeExpandVolumeRequest& request
                 "one that does not", "end its pods: it grows at its next stage"}
             .Sentence());
   }
-  ASSIGN_OR_RETURN(const UniqueFd root, host_.OpenMount(mount->target));
+  ASSIGN_OR_RETURN(const UniqueFd root, host_.OpenMount(writable->target));
   RETURN_IF_ERROR(host_.GrowMounted(root, volume.content));
   // Commit.
   volume.filesystem_bytes = volume.capacity_bytes;

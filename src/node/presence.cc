@@ -15,6 +15,13 @@ const MountEntry* Presence::MountAt(const std::string& target) const {
   return nullptr;
 }
 
+const MountEntry* Presence::WritableMount() const {
+  for (const MountEntry& mount : mounts) {
+    if (mount.root == "/" && !mount.read_only && mount.visible) return &mount;
+  }
+  return nullptr;
+}
+
 const MountEntry* Presence::MountElsewhere(const std::string& first,
                                            const std::string& second) const {
   for (const MountEntry& mount : mounts) {

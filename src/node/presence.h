@@ -18,6 +18,9 @@ struct Presence {
 
   // The mount that opens at `target`: of the whole volume, covered by nothing. Null: none.
   const MountEntry* MountAt(const std::string& target) const;
+  // One of them through which the filesystem can be changed: a target may be read-only while the
+  // stage is not. Null: none.
+  const MountEntry* WritableMount() const;
   // The first mount at none of the two paths.
   const MountEntry* MountElsewhere(const std::string& first, const std::string& second) const;
 };
