@@ -129,7 +129,11 @@ TEST_P(DataTest, Expand_OnlineWhereTheHostCan_KeepsContentsAndGivesRoom) {
 TEST_P(DataTest, Expand_PublishedReadOnlyOverAWritableStage_Grows) {
   ASSERT_OK_AND_ASSIGN(Claim claim, Create({.name = "shown", .content = content()}));
   ASSERT_OK(Stage(claim));
-  if (block()) return;  // its device is read-only only where its stage is
+  if (block()) {  // its device is read-only only where its stage is
+    EXPECT_TRUE(Refused(Publish(claim, "pod", /*read_only=*/true),
+                        absl::StatusCode::kFailedPrecondition, {"a writable publish"}));
+    return;
+  }
   ASSERT_OK_AND_ASSIGN(const std::string target, Publish(claim, "pod", /*read_only=*/true));
   ASSERT_OK(Expand(claim, claim.bytes + 64 * kMiB));
   const absl::Status grown = ExpandOnNode(claim, target);
