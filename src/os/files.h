@@ -66,6 +66,9 @@ class Files {
   // commit, XFS in the background, 10 µs an extent.
   virtual absl::Status SyncFilesystem(const UniqueFd& folder) = 0;
   virtual absl::StatusOr<FolderFilesystem> DescribeFilesystem(const UniqueFd& folder) = 0;
+  // Grows the (XFS or btrfs) filesystem that holds the folder to the size of its device, while it
+  // is used. Never shrinks. FAILED_PRECONDITION for another filesystem.
+  virtual absl::Status GrowFilesystemOf(const UniqueFd& folder) = 0;
 
   // O_EXCL, 0600, read-write. ALREADY_EXISTS when there is one.
   virtual absl::StatusOr<UniqueFd> CreateFile(const UniqueFd& folder, const std::string& name) = 0;

@@ -39,6 +39,7 @@ class LinuxHost final : public Host {
   absl::Status SyncFolder(const UniqueFd& folder) override;
   absl::Status SyncFilesystem(const UniqueFd& folder) override;
   absl::StatusOr<FolderFilesystem> DescribeFilesystem(const UniqueFd& folder) override;
+  absl::Status GrowFilesystemOf(const UniqueFd& folder) override;
   absl::StatusOr<UniqueFd> CreateFile(const UniqueFd& folder, const std::string& name) override;
   absl::StatusOr<std::optional<UniqueFd>> OpenFile(const UniqueFd& folder, const std::string& name,
                                                    Access access) override;
@@ -64,6 +65,7 @@ class LinuxHost final : public Host {
   absl::Status PinLoop(const Loop& loop) override;
   absl::Status Detach(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
+  absl::StatusOr<std::vector<Loop>> AllLoops() override;
   absl::Status UpdateLoopSize(const Loop& loop) override;
   absl::Status SyncLoop(const Loop& loop) override;
 
@@ -95,6 +97,7 @@ class LinuxHost final : public Host {
   absl::Status MoveMount(const UniqueFd& mount, const std::string& target) override;
   absl::StatusOr<std::optional<MountEntry>> MountedAt(const std::string& target) override;
   absl::StatusOr<std::vector<MountEntry>> MountsOf(const Loop& loop) override;
+  absl::StatusOr<FolderPlace> PlaceOf(const UniqueFd& folder) override;
   absl::StatusOr<UniqueFd> OpenMount(const std::string& target) override;
   absl::Status Unmount(const std::string& target) override;
   absl::StatusOr<std::vector<std::string>> HoldersOf(const Loop& loop) override;

@@ -15,6 +15,7 @@
 #include "os/errno_status.h"
 #include "os/linux_host.h"
 #include "os/loop_device.h"
+#include "os/small_file.h"
 
 namespace holdfast {
 namespace {
@@ -132,6 +133,18 @@ absl::StatusOr<std::vector<Loop>> LinuxHost::Attachments(const FileFacts& image)
         loop->backing_inode == image.inode) {
       found.push_back(*std::move(loop));
     }
+  }
+  return found;
+}
+
+absl::StatusOr<std::vector<Loop>> LinuxHost::AllLoops() {
+  ASSIGN_OR_RETURN(const std::vector<int> numbers, BackedLoops());
+  std::vector<Loop> found;
+  for (const int number : numbers) {
+    ASSIGN_OR_RETURN(std::optional<Loop> loop, FindLoop(number));
+    if (!loop.has_value()) continue;
+    loop->backing_path = ReadSmallFile(LoopSysfs(number, "loop/backing_file")).value_or("");
+    found.push_back(*std::move(loop));
   }
   return found;
 }

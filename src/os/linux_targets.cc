@@ -1,6 +1,7 @@
 // Targets: what is at a path, and showing mounts there.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,6 +147,23 @@ absl::StatusOr<UniqueFd> LinuxHost::OpenMount(const std::string& target) {
     if (!entry.has_value()) return NotAMount(target);
   }
   return place;
+}
+
+absl::StatusOr<FolderPlace> LinuxHost::PlaceOf(const UniqueFd& folder) {
+  char path[PATH_MAX];
+  const std::string link = fmt::format("/proc/self/fd/{}", folder.get());
+  const ssize_t length = readlink(link.c_str(), path, sizeof(path));
+  if (length <= 0) return ErrnoStatus(errno, "readlink", link);
+  FolderPlace place{.path = std::string(path, length), .mount = {}};
+  ASSIGN_OR_RETURN(const MountIdentity identity, IdentifyMount(folder));
+  ASSIGN_OR_RETURN(const std::vector<MountEntry> table, ReadMountTable());
+  for (const MountEntry& entry : table) {
+    if (static_cast<uint64_t>(entry.id) != identity.id) continue;
+    place.mount = entry;
+    return place;
+  }
+  return absl::NotFoundError(
+      fmt::format("{}: expected its mount in this process's table, found none", place.path));
 }
 
 absl::Status LinuxHost::EnsureTarget(const std::string& target, TargetKind kind) {

@@ -21,6 +21,9 @@ struct Loop {
   bool read_only = false;
   bool direct_io = false;
   bool autoclear = false;
+  // Where the image lies, as the kernel names it to this process; "… (deleted)" when its name is
+  // gone. Only AllLoops tells it.
+  std::string backing_path = {};
 };
 
 struct LoopOptions {
@@ -52,6 +55,8 @@ class LoopDevices {
   virtual absl::Status Detach(const Loop& loop) = 0;
   // All loops whose backing file is that one, in every mount namespace.
   virtual absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) = 0;
+  // Every loop that has something attached, whoever did it.
+  virtual absl::StatusOr<std::vector<Loop>> AllLoops() = 0;
   // LOOP_SET_CAPACITY after the image grew.
   virtual absl::Status UpdateLoopSize(const Loop& loop) = 0;
   // Flushes the device's page cache and the image (fsync of the block device).

@@ -95,6 +95,14 @@ bool LinuxHost::CanGrowMounted(Content content) {
   return content != Content::kExt4 || HasResourceCapability();
 }
 
+absl::Status LinuxHost::GrowFilesystemOf(const UniqueFd& folder) {
+  ASSIGN_OR_RETURN(const FolderFilesystem filesystem, DescribeFilesystem(folder));
+  if (filesystem.type == "xfs") return GrowXfs(folder);
+  if (filesystem.type == "btrfs") return GrowBtrfs(folder);
+  return absl::FailedPreconditionError(
+      fmt::format("grow of {}: expected XFS or btrfs, found {}", FdName(folder), filesystem.type));
+}
+
 absl::Status LinuxHost::GrowMounted(const UniqueFd& root, Content content) {
   ASSIGN_OR_RETURN(const UniqueFd folder, OpenRoot(root));
   switch (content) {

@@ -63,6 +63,12 @@ struct MountEntry {
   bool visible = false;  // a stranger who opens `target` gets this mount: nothing covers it
 };
 
+// Where a folder lies.
+struct FolderPlace {
+  std::string path;  // without symbolic links, as this process sees it
+  MountEntry mount;  // that holds it
+};
+
 enum class TargetKind { kFolder, kFile };
 
 class Mounts {
@@ -86,6 +92,9 @@ class Mounts {
   // Every mount of that loop in our mount namespace: its filesystem's, and binds of its node. One
   // outside of the target roots is not looked at and not called visible.
   virtual absl::StatusOr<std::vector<MountEntry>> MountsOf(const Loop& loop) = 0;
+  // Of any open folder, which need not lie beneath a target root. NOT_FOUND when its mount is not
+  // in our mount namespace's table.
+  virtual absl::StatusOr<FolderPlace> PlaceOf(const UniqueFd& folder) = 0;
   // An fd of the root of the mount at `target`; FAILED_PRECONDITION when it is no mount.
   virtual absl::StatusOr<UniqueFd> OpenMount(const std::string& target) = 0;
   // umount2(UMOUNT_NOFOLLOW), never lazily. FAILED_PRECONDITION when busy: "… is held by postgres

@@ -38,6 +38,21 @@ TEST_P(HostContract, EnsureFolder_Twice_OpensTheSameFolder) {
   EXPECT_OK(host().SyncFolder(first));
 }
 
+TEST_P(HostContract, PlaceOf_IsTheFoldersPathAndTheMountThatHoldsIt) {
+  ASSERT_OK_AND_ASSIGN(const FolderPlace place, host().PlaceOf(folder()));
+  EXPECT_EQ(place.path, folder_path());
+  EXPECT_EQ(place.mount.target, machine().pool());
+  ASSERT_OK_AND_ASSIGN(const FolderFilesystem filesystem, host().DescribeFilesystem(folder()));
+  EXPECT_EQ(place.mount.type, filesystem.type);
+}
+
+TEST_P(HostContract, GrowFilesystemOf_ADiskThatIsAsLargeAsBefore_ChangesNothing) {
+  ASSERT_OK_AND_ASSIGN(const FolderFilesystem before, host().DescribeFilesystem(folder()));
+  for (int i = 0; i < 2; ++i) EXPECT_OK(host().GrowFilesystemOf(folder()));
+  ASSERT_OK_AND_ASSIGN(const FolderFilesystem after, host().DescribeFilesystem(folder()));
+  EXPECT_EQ(after.size_bytes, before.size_bytes);
+}
+
 TEST_P(HostContract, CreateFile_OfATakenName_IsAlreadyExists) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd file, NewFile("file"));
   ASSERT_OK(host().Write(file, 0, "kept"));

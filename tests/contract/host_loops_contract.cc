@@ -64,6 +64,28 @@ TEST_P(HostContract, PinLoop_LivesOnUntilDetach) {
   EXPECT_OK(host().Detach(attached.loop)) << "gone is gone";
 }
 
+TEST_P(HostContract, AllLoops_TellsEachWithThePathOfItsImage) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd first, NewFile("first", kMiB));
+  ASSERT_OK_AND_ASSIGN(const UniqueFd second, NewFile("second", kMiB));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop one, host().Attach(first, {}));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop two, host().Attach(second, {}));
+  ASSERT_OK(host().Remove(folder(), "second"));
+  ASSERT_OK_AND_ASSIGN(const auto all, host().AllLoops());
+  size_t found = 0;
+  for (const Loop& loop : all) {
+    if (loop.number == one.loop.number) {
+      ++found;
+      EXPECT_EQ(loop.backing_path, folder_path() + "/first");
+      EXPECT_EQ(loop.backing_inode, one.loop.backing_inode);
+    }
+    if (loop.number == two.loop.number) {
+      ++found;
+      EXPECT_TRUE(loop.backing_path.ends_with(" (deleted)")) << loop.backing_path;
+    }
+  }
+  EXPECT_EQ(found, 2u);
+}
+
 TEST_P(HostContract, Detach_WhileItIsOpen_IsFailedPrecondition) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
   ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {}));

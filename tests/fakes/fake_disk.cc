@@ -166,6 +166,13 @@ void FakeDisk::Release(uint64_t physical, uint64_t length) {
   }
 }
 
+void FakeDisk::Grow(uint64_t size_bytes) {
+  const uint64_t before = size_bytes_ / kBlockBytes, after = size_bytes / kBlockBytes;
+  if (after <= before) return;
+  size_bytes_ = size_bytes;
+  AddFree(before + 1, after - before);  // block 0 is never handed out
+}
+
 void FakeDisk::AddFree(uint64_t physical, uint64_t length) {
   auto next = free_.lower_bound(physical);
   if (next != free_.end() && physical + length == next->first) {

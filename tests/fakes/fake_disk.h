@@ -47,6 +47,7 @@ class FakeDisk {
   absl::Status Write(FileId id, uint64_t offset, std::string_view data);
 
   uint64_t size_bytes() const { return size_bytes_; }
+  void Grow(uint64_t size_bytes);  // never shrinks
   uint64_t free_bytes() const;
   void Commit();
 
@@ -85,7 +86,7 @@ class FakeDisk {
   uint64_t BlocksToWrite(const Runs& runs, uint64_t from, uint64_t to) const;
   uint64_t HolesBetween(const Runs& runs, uint64_t from, uint64_t to) const;
 
-  const uint64_t size_bytes_;
+  uint64_t size_bytes_;
   const Like like_;
   FileId next_id_ = 1;
   std::map<FileId, File> files_;

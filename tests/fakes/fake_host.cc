@@ -99,6 +99,19 @@ absl::StatusOr<FakeHandle*> FakeHost::WritableFileOf(const char* call, const Uni
 
 // --- Paths --------------------------------------------------------------------------------------
 
+std::string FakeHost::PathOf(const FakeInode* inode) {
+  std::vector<std::pair<std::string, const FakeInode*>> waiting = {{"", root_.get()}};
+  while (!waiting.empty()) {
+    const auto [path, at] = waiting.back();
+    waiting.pop_back();
+    if (at == inode) return path.empty() ? "/" : path;
+    for (const auto& [name, entry] : at->entries) {
+      waiting.emplace_back(path + "/" + name, entry.get());
+    }
+  }
+  return "";
+}
+
 FakeHost::InodePtr FakeHost::Walk(const std::string& path, int links_left) {
   InodePtr at = root_;
   for (const std::string& name : Components(path)) {
@@ -146,6 +159,11 @@ void FakeHost::MakePool(const std::string& path, const FakePoolOptions& options)
 void FakeHost::SetPoolReadOnly(const std::string& path, bool read_only) {
   const auto lock = Enter();
   MustWalk(path)->pool->read_only = read_only;
+}
+
+void FakeHost::EnlargePoolDisk(const std::string& path, uint64_t device_bytes) {
+  const auto lock = Enter();
+  MustWalk(path)->pool->device_bytes = device_bytes;
 }
 
 void FakeHost::FillPool(const std::string& path, uint64_t left_bytes) {

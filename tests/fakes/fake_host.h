@@ -38,6 +38,8 @@ class FakeHost : public Host {
   void MakePool(const std::string& path, const FakePoolOptions& options = {});
   void SetPoolReadOnly(const std::string& path, bool read_only);
   // Fills the pool with the file "ballast" until `left_bytes` are free.
+  // The disk below the pool's filesystem gets larger, not yet the filesystem.
+  void EnlargePoolDisk(const std::string& path, uint64_t device_bytes);
   void FillPool(const std::string& path, uint64_t left_bytes);
   void MakeFolders(const std::string& path);
   void MakeSymlink(const std::string& path, const std::string& to);
@@ -90,6 +92,7 @@ class FakeHost : public Host {
   absl::Status SyncFolder(const UniqueFd& folder) override;
   absl::Status SyncFilesystem(const UniqueFd& folder) override;
   absl::StatusOr<FolderFilesystem> DescribeFilesystem(const UniqueFd& folder) override;
+  absl::Status GrowFilesystemOf(const UniqueFd& folder) override;
   absl::StatusOr<UniqueFd> CreateFile(const UniqueFd& folder, const std::string& name) override;
   absl::StatusOr<std::optional<UniqueFd>> OpenFile(const UniqueFd& folder, const std::string& name,
                                                    Access access) override;
@@ -115,6 +118,7 @@ class FakeHost : public Host {
   absl::Status PinLoop(const Loop& loop) override;
   absl::Status Detach(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
+  absl::StatusOr<std::vector<Loop>> AllLoops() override;
   absl::Status UpdateLoopSize(const Loop& loop) override;
   absl::Status SyncLoop(const Loop& loop) override;
 
@@ -145,6 +149,7 @@ class FakeHost : public Host {
   absl::Status MoveMount(const UniqueFd& mount, const std::string& target) override;
   absl::StatusOr<std::optional<MountEntry>> MountedAt(const std::string& target) override;
   absl::StatusOr<std::vector<MountEntry>> MountsOf(const Loop& loop) override;
+  absl::StatusOr<FolderPlace> PlaceOf(const UniqueFd& folder) override;
   absl::StatusOr<UniqueFd> OpenMount(const std::string& target) override;
   absl::Status Unmount(const std::string& target) override;
   absl::StatusOr<std::vector<std::string>> HoldersOf(const Loop& loop) override;
@@ -187,6 +192,8 @@ class FakeHost : public Host {
   FakeInode* Inode(const UniqueFd& fd);
   bool IsOpen(uint64_t handle) const { return handles_.count(handle) > 0; }
 
+  // The path of an inode by names from the root, "" when it has none any more.
+  std::string PathOf(const FakeInode* inode);
   InodePtr Walk(const std::string& path, int links_left = 8);
   InodePtr MustWalk(const std::string& path);
   InodePtr MakeFoldersLocked(const std::string& path);

@@ -70,6 +70,17 @@ absl::StatusOr<FolderFilesystem> FakeHost::DescribeFilesystem(const UniqueFd& fo
                           pool.btrfs() ? pool.disk.free_bytes() : UINT64_MAX};
 }
 
+absl::Status FakeHost::GrowFilesystemOf(const UniqueFd& folder) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(FakeHandle * handle, FolderOf("XFS_IOC_FSGROWFSDATA", folder));
+  FakePool& pool = *handle->inode->pool;
+  if (pool.type != "xfs" && !pool.btrfs()) {
+    return absl::FailedPreconditionError("grow: expected XFS or btrfs, found " + pool.type);
+  }
+  pool.disk.Grow(pool.device_bytes);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<UniqueFd> FakeHost::CreateFile(const UniqueFd& folder, const std::string& name) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(FakeHandle * handle, FolderOf("openat", folder));

@@ -130,6 +130,18 @@ absl::StatusOr<std::vector<Loop>> FakeHost::Attachments(const FileFacts& image) 
   return attachments;
 }
 
+absl::StatusOr<std::vector<Loop>> FakeHost::AllLoops() {
+  const auto lock = Enter();
+  std::vector<Loop> all;
+  for (const LoopPtr& loop : LiveLoops()) {
+    all.push_back(Facts(*loop));
+    all.back().backing_path = PathOf(loop->image.get());
+    // Where it lay is forgotten with its name.
+    if (all.back().backing_path.empty()) all.back().backing_path = "/gone (deleted)";
+  }
+  return all;
+}
+
 absl::Status FakeHost::UpdateLoopSize(const Loop& loop) {
   const auto lock = Enter();
   const LoopPtr found = FindLoop(loop);

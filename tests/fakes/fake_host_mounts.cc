@@ -198,6 +198,29 @@ absl::StatusOr<std::vector<MountEntry>> FakeHost::MountsOf(const Loop& loop) {
   return entries;
 }
 
+absl::StatusOr<FolderPlace> FakeHost::PlaceOf(const UniqueFd& folder) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(FakeHandle * handle, FolderOf("statx", folder));
+  const FakePool* const pool = handle->inode->pool;
+  FolderPlace place{.path = PathOf(handle->inode.get()), .mount = {}};
+  place.mount.type = pool->type;
+  place.mount.device = pool->device;
+  place.mount.root = "/";
+  // The filesystem is mounted at the first folder from the root that is of it.
+  place.mount.target = place.path;
+  for (size_t slash = place.path.find('/', 1);; slash = place.path.find('/', slash + 1)) {
+    const std::string above = place.path.substr(0, slash);
+    const InodePtr inode = Walk(above);
+    if (inode != nullptr && inode->pool == pool) {
+      place.mount.target = above;
+      break;
+    }
+    if (slash == std::string::npos) break;
+  }
+  place.mount.source = "/dev/fake-disk";
+  return place;
+}
+
 absl::StatusOr<UniqueFd> FakeHost::OpenMount(const std::string& target) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(const Target place, Resolve(target));

@@ -24,6 +24,7 @@ struct FakePool {
   uint64_t device = 0;
   uint64_t next_inode = 128;
   FakeDisk disk;
+  uint64_t device_bytes = 0;  // of a disk that got larger than its filesystem
 
   bool btrfs() const { return type == "btrfs"; }
 };

@@ -30,6 +30,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, SyncFolder, (const UniqueFd& folder), (folder))
   MUTATING(absl::Status, SyncFilesystem, (const UniqueFd& folder), (folder))
   READING(absl::StatusOr<FolderFilesystem>, DescribeFilesystem, (const UniqueFd& folder), (folder))
+  MUTATING(absl::Status, GrowFilesystemOf, (const UniqueFd& folder), (folder))
   MUTATING(absl::StatusOr<UniqueFd>, CreateFile, (const UniqueFd& folder, const std::string& name), (folder, name))
   READING(absl::StatusOr<std::optional<UniqueFd>>, OpenFile, (const UniqueFd& folder, const std::string& name, Access access), (folder, name, access))
   MUTATING(absl::Status, Rename, (const UniqueFd& from_folder, const std::string& from, const UniqueFd& to_folder, const std::string& to), (from_folder, from, to_folder, to))
@@ -53,6 +54,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, PinLoop, (const Loop& loop), (loop))
   MUTATING(absl::Status, Detach, (const Loop& loop), (loop))
   READING(absl::StatusOr<std::vector<Loop>>, Attachments, (const FileFacts& image), (image))
+  READING(absl::StatusOr<std::vector<Loop>>, AllLoops, (), ())
   MUTATING(absl::Status, UpdateLoopSize, (const Loop& loop), (loop))
   MUTATING(absl::Status, SyncLoop, (const Loop& loop), (loop))
 
@@ -80,6 +82,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, MoveMount, (const UniqueFd& mount, const std::string& target), (mount, target))
   READING(absl::StatusOr<std::optional<MountEntry>>, MountedAt, (const std::string& target), (target))
   READING(absl::StatusOr<std::vector<MountEntry>>, MountsOf, (const Loop& loop), (loop))
+  READING(absl::StatusOr<FolderPlace>, PlaceOf, (const UniqueFd& folder), (folder))
   READING(absl::StatusOr<UniqueFd>, OpenMount, (const std::string& target), (target))
   MUTATING(absl::Status, Unmount, (const std::string& target), (target))
   READING(absl::StatusOr<std::vector<std::string>>, HoldersOf, (const Loop& loop), (loop))
