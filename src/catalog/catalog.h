@@ -79,8 +79,16 @@ class Catalog {
                                                               uint64_t limit) = 0;
   virtual absl::StatusOr<std::vector<Snapshot>> AllSnapshots() = 0;
 
-  // One transaction: the row goes, the trash entry comes.
+  // One transaction: the row goes, the trash entry comes and keeps what the row said.
   virtual absl::Status MoveToTrash(const TrashEntry& entry) = 0;
+  // The reverse, in one transaction: the trash entry goes, its row comes back as it went, which is
+  // deleting. NOT_FOUND when no such row was kept; INTERNAL when the id is taken.
+  virtual absl::Status TakeFromTrash(const TrashEntry& entry) = 0;
+  // What the row of a trash entry said. nullopt: no such entry, or one of before rows were kept.
+  virtual absl::StatusOr<std::optional<Volume>> FindTrashedVolume(std::string_view incarnation) = 0;
+  virtual absl::StatusOr<std::optional<Snapshot>> FindTrashedSnapshot(
+      std::string_view incarnation) = 0;
+  virtual absl::StatusOr<std::optional<TrashEntry>> FindTrash(std::string_view incarnation) = 0;
   // Oldest first.
   virtual absl::StatusOr<std::vector<TrashEntry>> ListTrash() = 0;
   virtual absl::Status RemoveTrash(std::string_view incarnation) = 0;

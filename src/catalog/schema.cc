@@ -68,6 +68,43 @@ CREATE TABLE trash (
   deleted_unix_nanos INTEGER NOT NULL
 ) STRICT;
 )",
+    // The rows of what lies in the trash, as they were: a restore puts them back.
+    R"(
+CREATE TABLE trashed_volumes (
+  id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  incarnation TEXT PRIMARY KEY NOT NULL,
+  state TEXT NOT NULL,
+  content TEXT NOT NULL,
+  provisioning TEXT NOT NULL,
+  capacity_bytes INTEGER NOT NULL,
+  filesystem_bytes INTEGER NOT NULL,
+  filesystem_uuid TEXT NOT NULL,
+  formatted INTEGER NOT NULL,
+  shares_blocks INTEGER NOT NULL,
+  created_unix_nanos INTEGER NOT NULL,
+  image_inode INTEGER NOT NULL,
+  image_generation INTEGER NOT NULL,
+  details TEXT NOT NULL
+) STRICT;
+CREATE TABLE trashed_snapshots (
+  id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  incarnation TEXT PRIMARY KEY NOT NULL,
+  state TEXT NOT NULL,
+  volume_id TEXT NOT NULL,
+  volume_incarnation TEXT NOT NULL,
+  content TEXT NOT NULL,
+  provisioning TEXT NOT NULL,
+  consistency TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  filesystem_bytes INTEGER NOT NULL,
+  filesystem_uuid TEXT NOT NULL,
+  extents INTEGER NOT NULL,
+  created_unix_nanos INTEGER NOT NULL,
+  details TEXT NOT NULL
+) STRICT;
+)",
 };
 
 // Inside a transaction.

@@ -20,12 +20,6 @@ int64_t SqlLimit(uint64_t limit) {
   return limit == 0 || limit > INT64_MAX ? -1 : static_cast<int64_t>(limit);
 }
 
-template <typename Row>
-std::optional<Row> FirstOf(std::vector<Row> rows) {
-  if (rows.empty()) return std::nullopt;
-  return std::move(rows.front());
-}
-
 absl::Status GoneUnless(int64_t rows, const char* kind, const std::string& id) {
   if (rows > 0) return absl::OkStatus();
   return absl::NotFoundError(fmt::format("catalog: {} {} is gone", kind, id));
@@ -47,21 +41,6 @@ absl::StatusOr<int64_t> SqliteCatalog::Change(const std::string& sql, const Bind
   const absl::Status written = database_->Write(change, outlives);
   if (!written.ok()) return written;
   return rows;
-}
-
-template <typename Row>
-absl::StatusOr<std::vector<Row>> SqliteCatalog::Select(
-    const std::string& sql, const Binder& bind, absl::StatusOr<Row> (*read)(const Statement&)) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
-  if (bind) bind(statement);
-  std::vector<Row> rows;
-  while (true) {
-    ASSIGN_OR_RETURN(const bool found, statement.Step());
-    if (!found) return rows;
-    ASSIGN_OR_RETURN(Row row, read(statement));
-    rows.push_back(std::move(row));
-  }
 }
 
 absl::StatusOr<std::optional<Volume>> SqliteCatalog::FindVolume(std::string_view id) {
@@ -159,34 +138,6 @@ absl::StatusOr<std::vector<Snapshot>> SqliteCatalog::AllSnapshots() {
   static const std::string kSql =
       fmt::format("SELECT {} FROM snapshots ORDER BY id", kSnapshotColumns);
   return Select(kSql, nullptr, &ReadSnapshot);
-}
-
-absl::Status SqliteCatalog::MoveToTrash(const TrashEntry& entry) {
-  static const std::string kInsert =
-      fmt::format("INSERT OR REPLACE INTO trash ({}) VALUES (?, ?, ?, ?, ?, ?)", kTrashColumns);
-  const char* remove = entry.kind == ObjectKind::kVolume
-                           ? "DELETE FROM volumes WHERE id = ? AND incarnation = ?"
-                           : "DELETE FROM snapshots WHERE id = ? AND incarnation = ?";
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return database_->Write([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(Statement remove_row, database_->Prepare(remove));
-    RETURN_IF_ERROR(remove_row.Bind(1, entry.id).Bind(2, entry.incarnation).Run());
-    ASSIGN_OR_RETURN(Statement insert, database_->Prepare(kInsert));
-    BindTrash(insert, entry);
-    return insert.Run();
-  });
-}
-
-absl::StatusOr<std::vector<TrashEntry>> SqliteCatalog::ListTrash() {
-  static const std::string kSql =
-      fmt::format("SELECT {} FROM trash ORDER BY deleted_unix_nanos, incarnation", kTrashColumns);
-  return Select(kSql, nullptr, &ReadTrash);
-}
-
-absl::Status SqliteCatalog::RemoveTrash(std::string_view incarnation) {
-  return Change("DELETE FROM trash WHERE incarnation = ?",
-                [&](Statement& s) { s.Bind(1, incarnation); })
-      .status();
 }
 
 absl::Status SqliteCatalog::Checkpoint() {

@@ -4,9 +4,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/status_macros.h"
 #include "catalog/catalog.h"
 #include "catalog/database.h"
 
@@ -37,6 +40,11 @@ class SqliteCatalog final : public Catalog {
   absl::StatusOr<std::vector<Snapshot>> AllSnapshots() override;
 
   absl::Status MoveToTrash(const TrashEntry& entry) override;
+  absl::Status TakeFromTrash(const TrashEntry& entry) override;
+  absl::StatusOr<std::optional<Volume>> FindTrashedVolume(std::string_view incarnation) override;
+  absl::StatusOr<std::optional<Snapshot>> FindTrashedSnapshot(
+      std::string_view incarnation) override;
+  absl::StatusOr<std::optional<TrashEntry>> FindTrash(std::string_view incarnation) override;
   absl::StatusOr<std::vector<TrashEntry>> ListTrash() override;
   absl::Status RemoveTrash(std::string_view incarnation) override;
 
@@ -51,10 +59,30 @@ class SqliteCatalog final : public Catalog {
   template <typename Row>
   absl::StatusOr<std::vector<Row>> Select(const std::string& sql, const Binder& bind,
                                           absl::StatusOr<Row> (*read)(const Statement&));
+  template <typename Row>
+  static std::optional<Row> FirstOf(std::vector<Row> rows) {
+    if (rows.empty()) return std::nullopt;
+    return std::move(rows.front());
+  }
 
   std::mutex mutex_;
   const std::unique_ptr<Database> database_;
   const PoolIdentity identity_;
 };
+
+template <typename Row>
+absl::StatusOr<std::vector<Row>> SqliteCatalog::Select(
+    const std::string& sql, const Binder& bind, absl::StatusOr<Row> (*read)(const Statement&)) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
+  if (bind) bind(statement);
+  std::vector<Row> rows;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool found, statement.Step());
+    if (!found) return rows;
+    ASSIGN_OR_RETURN(Row row, read(statement));
+    rows.push_back(std::move(row));
+  }
+}
 
 }  // namespace holdfast
