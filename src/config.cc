@@ -30,7 +30,8 @@ Example:
 
 // What was given, not yet understood.
 struct Texts {
-  std::string mode, endpoint, node_id, run_folder, trash_grace = "24h", freeze_deadline = "10s";
+  std::string mode, endpoint, node_id, run_folder, admin_socket, trash_grace = "24h",
+                                                                 freeze_deadline = "10s";
   std::string shutdown_timeout = "30s", log_level = "info", log_format = "text", http_listen;
   std::string max_volumes = "0";
   std::vector<std::string> pools, kubelet_roots;
@@ -68,6 +69,8 @@ void Declare(CLI::App& app, Texts& texts) {
       "What must survive this process, not the boot "
       "[/run/holdfast]",
       "PATH");
+  add("--admin-socket", texts.admin_socket,
+      "Where holdfastctl reaches this server [admin.sock in the run folder]", "PATH");
   add("--trash-grace", texts.trash_grace, "How long deleted volumes stay in the trash [24h]",
       "DURATION");
   add("--freeze-deadline", texts.freeze_deadline,
@@ -202,6 +205,17 @@ absl::Status ReadNumbers(const Texts& texts, Config& config) {
   return absl::OkStatus();
 }
 
+absl::Status ReadAdminSocket(const Texts& texts, Config& config) {
+  config.admin_socket =
+      texts.admin_socket.empty() ? config.run_folder + "/admin.sock" : texts.admin_socket;
+  RETURN_IF_ERROR(CheckFolders("--admin-socket", {config.admin_socket}));
+  const absl::StatusOr<std::string> path = SocketPath("unix://" + config.admin_socket);
+  if (!path.ok()) return Wrong("--admin-socket", "{}", std::string(path.status().message()));
+  if (config.admin_socket != config.socket_path) return absl::OkStatus();
+  return Wrong("--admin-socket", "expected another path than --endpoint's, found '{}'",
+               config.admin_socket);
+}
+
 absl::StatusOr<Config> Understand(const Texts& texts, const std::string& host_name) {
   Config config;
   if (texts.mode == "controller" || texts.mode == "node") {
@@ -226,6 +240,7 @@ absl::StatusOr<Config> Understand(const Texts& texts, const std::string& host_na
   RETURN_IF_ERROR(CheckFolders("--run-folder", {config.run_folder}));
   RETURN_IF_ERROR(CheckNodeId(config.node_id));
   ASSIGN_OR_RETURN(config.socket_path, SocketPath(config.endpoint));
+  RETURN_IF_ERROR(ReadAdminSocket(texts, config));
   RETURN_IF_ERROR(ReadLogging(texts, config));
   RETURN_IF_ERROR(ReadTimes(texts, config));
   RETURN_IF_ERROR(ReadNumbers(texts, config));

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -11,12 +12,14 @@
 #include <thread>
 #include <vector>
 
+#include "admin/admin_service.h"
 #include "base/build_info.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "config.h"
 #include "controller/controller_service.h"
 #include "engine/image/image_engine.h"
+#include "engine/image/upkeep/image_upkeep.h"
 #include "fmt/format.h"
 #include "identity/identity_service.h"
 #include "node/node_service.h"
@@ -54,11 +57,12 @@ std::shared_ptr<spdlog::logger> StartLog(const Config& config) {
   return logger;
 }
 
-absl::StatusOr<std::unique_ptr<Server>> StartServer(const Config& config, SocketClaim& claim,
+absl::StatusOr<std::unique_ptr<Server>> StartServer(const Config& config,
+                                                    const std::string& endpoint, SocketClaim& claim,
                                                     const std::vector<grpc::Service*>& services,
                                                     spdlog::logger& logger, Metrics& metrics) {
   ServerOptions options;
-  options.endpoint = config.endpoint;
+  options.endpoint = endpoint;
   options.shutdown_timeout = config.shutdown_timeout;
   Server::Interceptors observers;
   observers.push_back(std::make_unique<CallObserverFactory>(logger, config.log_format, metrics));
@@ -92,6 +96,9 @@ int ServeUntilTerminated(const Config& config) {
       !run.ok()) {
     return Refuse(run);
   }
+  absl::StatusOr<SocketClaim> admin_claim =
+      SocketClaim::Take(config.admin_socket, "--admin-socket");
+  if (!admin_claim.ok()) return Refuse(admin_claim.status());
   auto host = LinuxHost::Create({config.kubelet_roots, config.run_folder});
   if (!host.ok()) return Refuse(host.status());
 
@@ -115,7 +122,13 @@ int ServeUntilTerminated(const Config& config) {
   IdentityService identity([&serving] { return serving.Probe(); });
   ControllerService controller(*engine, {config.node_id});
   NodeService node(*engine, **host, {config.node_id, config.max_volumes});
-  auto server = StartServer(config, *claim, {&identity, &controller, &node}, *logger, metrics);
+  ImageUpkeep upkeep(*engine, **host, clock);
+  AdminService admin(*engine, upkeep);
+  auto admin_server = StartServer(config, "unix://" + config.admin_socket, *admin_claim, {&admin},
+                                  *logger, metrics);
+  auto server = admin_server.ok() ? StartServer(config, config.endpoint, *claim,
+                                                {&identity, &controller, &node}, *logger, metrics)
+                                  : admin_server.status();
   if (!server.ok()) {
     http.reset();  // a scrape asks the engine
     return Refuse(server.status());
@@ -126,7 +139,10 @@ int ServeUntilTerminated(const Config& config) {
   spdlog::info("{}: no new calls, {} ms for those in flight", WaitForTermination(),
                config.shutdown_timeout.count());
   serving.End();
-  if (const absl::Status stopped = (*server)->Stop(); !stopped.ok()) {
+  auto admin_stopped = std::async(std::launch::async, [&] { return (*admin_server)->Stop(); });
+  absl::Status stopped = (*server)->Stop();
+  stopped.Update(admin_stopped.get());
+  if (!stopped.ok()) {
     // What it left half-done stands in the catalog; the next start finishes or undoes it.
     spdlog::error("{}; leaving without it", std::string(stopped.message()));
     std::_Exit(kDidNotStop);

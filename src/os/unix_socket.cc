@@ -21,17 +21,17 @@ absl::Status Failed(const char* call, const std::string& object, int error) {
   return absl::InternalError(fmt::format("{} {}: {}", call, object, std::strerror(error)));
 }
 
-absl::Status InUse(const std::string& path) {
+absl::Status InUse(const std::string& path, const std::string& flag) {
   return absl::FailedPreconditionError(fmt::format(
-      "socket {} is in use by another process; stop that one or choose another --endpoint", path));
+      "socket {} is in use by another process; stop that one or choose another {}", path, flag));
 }
 
-absl::StatusOr<UniqueFd> TakeLock(const std::string& path) {
+absl::StatusOr<UniqueFd> TakeLock(const std::string& path, const std::string& flag) {
   const std::string name = path + ".lock";
   UniqueFd lock(open(name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock.valid()) return Failed("open", name, errno);
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return InUse(path);
+    if (errno == EWOULDBLOCK) return InUse(path, flag);
     return Failed("flock", name, errno);
   }
   return lock;
@@ -57,10 +57,10 @@ absl::StatusOr<bool> IsListening(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<SocketClaim> SocketClaim::Take(const std::string& path) {
+absl::StatusOr<SocketClaim> SocketClaim::Take(const std::string& path, const std::string& flag) {
   const std::string folder = path.substr(0, path.rfind('/') + 1);
-  RETURN_IF_ERROR(EnsureWritableFolder(folder, "make it or choose another --endpoint"));
-  ASSIGN_OR_RETURN(UniqueFd lock, TakeLock(path));
+  RETURN_IF_ERROR(EnsureWritableFolder(folder, "make it or choose another " + flag));
+  ASSIGN_OR_RETURN(UniqueFd lock, TakeLock(path, flag));
   struct stat found {};
   if (lstat(path.c_str(), &found) != 0) {
     if (errno != ENOENT) return Failed("lstat", path, errno);
@@ -69,11 +69,11 @@ absl::StatusOr<SocketClaim> SocketClaim::Take(const std::string& path) {
   if (!S_ISSOCK(found.st_mode)) {
     return absl::FailedPreconditionError(fmt::format(
         "{}: expected a socket or nothing, found another kind of file; remove it or choose "
-        "another --endpoint",
-        path));
+        "another {}",
+        path, flag));
   }
   ASSIGN_OR_RETURN(const bool listening, IsListening(path));
-  if (listening) return InUse(path);
+  if (listening) return InUse(path, flag);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return Failed("unlink", path, errno);
   return SocketClaim(path, std::move(lock));
 }

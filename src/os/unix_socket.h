@@ -15,7 +15,9 @@ class SocketClaim {
   // Makes the socket's folder (0700, one level) when it is missing, and removes a socket that
   // nobody listens on any more. FAILED_PRECONDITION, one sentence: somebody listens, the path is
   // something else than a socket, or the folder cannot be made or written.
-  static absl::StatusOr<SocketClaim> Take(const std::string& path);
+  // `flag`, for the sentence: with which another path is chosen.
+  static absl::StatusOr<SocketClaim> Take(const std::string& path,
+                                          const std::string& flag = "--endpoint");
 
   SocketClaim(SocketClaim&&) = default;
   SocketClaim& operator=(SocketClaim&&) = delete;

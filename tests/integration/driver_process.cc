@@ -57,6 +57,8 @@ std::vector<std::string> DriverProcess::CommandLine() const {
                                    kubelet(),
                                    "--run-folder",
                                    run_folder(),
+                                   "--admin-socket",
+                                   admin_socket(),
                                    "--trash-grace",
                                    std::to_string(trash_grace_.count()) + "s"};
   for (const std::string& pool : pools_) line.insert(line.end(), {"--pool", pool});

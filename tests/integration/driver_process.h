@@ -39,6 +39,7 @@ class DriverProcess {
   std::string socket() const { return folder_ + "/csi.sock"; }
   std::string kubelet() const { return folder_ + "/kubelet"; }
   std::string run_folder() const { return folder_ + "/run"; }
+  std::string admin_socket() const { return folder_ + "/admin.sock"; }
   std::string temporary() const { return folder_ + "/tmp"; }
   // Of all starts.
   std::string Log() const;

@@ -227,7 +227,8 @@ std::vector<std::string> IntegrationTest::LoopsOfImage(const Claim& claim) const
 }
 
 Ended IntegrationTest::Ctl(std::vector<std::string> arguments) const {
-  arguments.insert(arguments.begin(), {ProgramPath("holdfastctl"), "--pool", pool()});
+  arguments.insert(arguments.begin(), {ProgramPath("holdfastctl"), "--pool", pool(),
+                                       "--admin-socket", driver_->admin_socket()});
   return Execute(arguments);
 }
 

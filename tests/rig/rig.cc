@@ -40,6 +40,8 @@ Rig::Rig(const RigOptions& options) : options_(options) {
 }
 
 Rig::~Rig() {
+  admin.reset();
+  upkeep.reset();
   node.reset();
   controller.reset();
   engine.reset();
@@ -57,9 +59,13 @@ void Rig::Start() {
       });
   controller = std::make_unique<ControllerService>(*engine, ControllerOptions{.node_id = "node"});
   node = std::make_unique<NodeService>(*engine, host, NodeOptions{.node_id = "node"});
+  upkeep = std::make_unique<ImageUpkeep>(*engine, host, clock);
+  admin = std::make_unique<AdminService>(*engine, *upkeep);
 }
 
 void Rig::Restart() {
+  admin.reset();
+  upkeep.reset();
   node.reset();
   controller.reset();
   engine.reset();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "admin/admin_service.h"
 #include "base/clock.h"
 #include "controller/controller_service.h"
 #include "engine/image/image_engine.h"
@@ -69,6 +70,8 @@ class Rig {
   std::unique_ptr<ImageEngine> engine;
   std::unique_ptr<ControllerService> controller;
   std::unique_ptr<NodeService> node;
+  std::unique_ptr<ImageUpkeep> upkeep;
+  std::unique_ptr<AdminService> admin;
 
  private:
   void Start();

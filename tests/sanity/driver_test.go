@@ -75,6 +75,7 @@ func (r *driverRun) startServer() {
 	defer output.Close()
 	server := exec.Command(r.program("holdfast"), "all", "--endpoint", r.endpoint,
 		"--pool", r.disk.mount, "--kubelet-root", r.kubeletRoot, "--run-folder", r.runFolder,
+		"--admin-socket", filepath.Join(r.folder, "admin.sock"),
 		"--node-id", "sanity-node")
 	server.Stdout, server.Stderr = output, output
 	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -35,6 +35,7 @@ TEST(Config, OnlyAPool_LeavesEverythingElseAtItsDefault) {
   EXPECT_EQ(config.node_id, "worker-1");
   EXPECT_EQ(config.kubelet_roots, std::vector<std::string>{"/var/lib/kubelet"});
   EXPECT_EQ(config.run_folder, "/run/holdfast");
+  EXPECT_EQ(config.admin_socket, "/run/holdfast/admin.sock");
   EXPECT_EQ(config.trash_grace, std::chrono::hours(24));
   EXPECT_EQ(config.freeze_deadline, std::chrono::seconds(10));
   EXPECT_EQ(config.shutdown_timeout, std::chrono::seconds(30));
@@ -59,6 +60,8 @@ TEST(Config, EachFlag_ArrivesWhereItBelongs) {
                                   "/k2",
                                   "--run-folder",
                                   "/run/x",
+                                  "--admin-socket",
+                                  "/run/y/admin.sock",
                                   "--trash-grace",
                                   "0",
                                   "--freeze-deadline",
@@ -80,6 +83,7 @@ TEST(Config, EachFlag_ArrivesWhereItBelongs) {
   EXPECT_EQ(config.node_id, "n.1");
   EXPECT_EQ(config.kubelet_roots, (std::vector<std::string>{"/k1", "/k2"}));
   EXPECT_EQ(config.run_folder, "/run/x");
+  EXPECT_EQ(config.admin_socket, "/run/y/admin.sock");
   EXPECT_EQ(config.trash_grace, std::chrono::seconds(0));
   EXPECT_EQ(config.freeze_deadline, std::chrono::milliseconds(1500));
   EXPECT_EQ(config.shutdown_timeout, std::chrono::minutes(1));
@@ -163,9 +167,9 @@ TEST(Config, Help_NamesEveryFlagAndVersionThisVersion) {
   EXPECT_FALSE(help.config);
   EXPECT_EQ(help.exit_code, 0);
   for (const char* flag :
-       {"--endpoint", "--pool", "--node-id", "--kubelet-root", "--run-folder", "--trash-grace",
-        "--freeze-deadline", "--log-level", "--log-format", "--http-listen", "--max-volumes",
-        "--shutdown-timeout", "--version", "HOLDFAST_", "holdfastctl pool init"}) {
+       {"--endpoint", "--pool", "--node-id", "--kubelet-root", "--run-folder", "--admin-socket",
+        "--trash-grace", "--freeze-deadline", "--log-level", "--log-format", "--http-listen",
+        "--max-volumes", "--shutdown-timeout", "--version", "HOLDFAST_", "holdfastctl pool init"}) {
     EXPECT_NE(help.text.find(flag), std::string::npos) << flag;
   }
   const CommandLine version = Parse({"--version"});

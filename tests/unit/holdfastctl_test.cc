@@ -177,24 +177,60 @@ TEST_F(Holdfastctl, VolumeInspect_ShowsTheRecordWithItsModeInOctal) {
   EXPECT_EQ(json["filesystem_uuid"], volume.filesystem_uuid);
 }
 
-TEST_F(Holdfastctl, VolumeAcknowledge_MakesWhatWasFoundTheRecordAndSaysSo) {
-  Volume volume = Refused("pvc-1");
+TEST_F(Holdfastctl, ChangesWithoutAServer_AreRefusedInOneSentenceAndChangeNothing) {
+  const Volume volume = Refused("pvc-1");
   ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
-  ASSERT_EQ(Run({"volume", "acknowledge", volume.id, "--pool", pool_}), kExitDone) << err_.str();
-  EXPECT_EQ(out_.str(), "volume " + volume.id + ": accepted mode 0755 (was mode 0700)\n");
-  const Volume after = catalog_->FindVolume(volume.id)->value();
-  EXPECT_EQ(after.stage.root->mode, 0755u);
-  EXPECT_FALSE(after.stage.verdict.has_value());
-  EXPECT_EQ(Run({"volume", "acknowledge", volume.id, "--pool", pool_}), kExitRefused);
-  EXPECT_THAT(err_.str(), HasSubstr(volume.id));
+  const Volume deleted = MakeVolume("pvc-2");
+  ASSERT_TRUE(catalog_->InsertVolume(deleted).ok());
+  ASSERT_TRUE(catalog_->MoveToTrash({.incarnation = deleted.incarnation, .id = deleted.id}).ok());
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"volume", "acknowledge", volume.id},
+                                             {"trash", "restore", deleted.id},
+                                             {"trash", "purge", "--all"},
+                                             {"pool", "grow", pool_},
+                                             {"doctor", "--fix"}}) {
+    std::vector<std::string> line = {"--pool", pool_, "--admin-socket", pool_ + "/none.sock"};
+    line.insert(line.end(), arguments.begin(), arguments.end());
+    EXPECT_EQ(Run(line), kExitRefused);
+    EXPECT_EQ(ErrorLines(), 1) << err_.str();
+    EXPECT_THAT(err_.str(), HasSubstr("expected a running server, found none"));
+    EXPECT_THAT(err_.str(), HasSubstr(pool_ + "/none.sock"));
+  }
+  EXPECT_TRUE(catalog_->FindVolume(volume.id)->value().stage.verdict.has_value());
+  EXPECT_EQ(catalog_->ListTrash()->size(), 1U);
 }
 
-TEST_F(Holdfastctl, VolumeAcknowledge_OfWhatCouldNotBeRead_IsRefusedAndKeepsTheVerdict) {
-  Volume volume = Refused("pvc-1");
-  volume.stage.verdict->found.reset();
-  ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
-  EXPECT_EQ(Run({"volume", "acknowledge", "pvc-1", "--pool", pool_}), kExitRefused);
-  EXPECT_TRUE(catalog_->FindVolume(volume.id)->value().stage.verdict.has_value());
+TEST_F(Holdfastctl, AdminSocket_ComesFromFlagVariableOrTheRunFolder) {
+  ASSERT_TRUE(catalog_->InsertVolume(Refused("pvc-1")).ok());
+  const std::vector<std::string> line = {"volume", "acknowledge", "pvc-1", "--pool", pool_};
+  environment_ = {{"HOLDFAST_RUN_FOLDER", pool_ + "/run"}};
+  EXPECT_EQ(Run(line), kExitRefused);
+  EXPECT_THAT(err_.str(), HasSubstr(pool_ + "/run/admin.sock"));
+  environment_["HOLDFAST_ADMIN_SOCKET"] = pool_ + "/own.sock";
+  EXPECT_EQ(Run(line), kExitRefused);
+  EXPECT_THAT(err_.str(), HasSubstr(pool_ + "/own.sock"));
+}
+
+TEST_F(Holdfastctl, TrashList_ShowsWhatWasDeleted_AndAmbiguousNamesAreRefused) {
+  for (int i = 0; i < 2; ++i) {
+    const Volume volume = MakeVolume("pvc-1");
+    ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
+    ASSERT_TRUE(catalog_
+                    ->MoveToTrash({.incarnation = volume.incarnation,
+                                   .id = volume.id,
+                                   .name = "pvc-1",
+                                   .size_bytes = volume.capacity_bytes})
+                    .ok());
+  }
+  ASSERT_EQ(Run({"trash", "list", "--pool", pool_}), kExitDone) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("volume"));
+  EXPECT_THAT(out_.str(), HasSubstr("1 GiB"));
+  ASSERT_EQ(Run({"trash", "list", "--json", "--pool", pool_}), kExitDone);
+  EXPECT_EQ(nlohmann::json::parse(out_.str())["trash"].size(), 2U);
+  EXPECT_EQ(Run({"trash", "restore", "pvc-1", "--pool", pool_}), kExitRefused);
+  EXPECT_THAT(err_.str(), HasSubstr("name it by its incarnation"));
+  EXPECT_EQ(Run({"trash", "purge", "--pool", pool_}), kExitRefused);
+  EXPECT_EQ(Run({"trash", "purge", "pvc-1", "--all", "--pool", pool_}), kExitRefused);
 }
 
 TEST_F(Holdfastctl, SnapshotList_ShowsConsistencyAndSource) {

@@ -198,6 +198,17 @@ TEST(Style, EveryRpcHasAFileNamedAfterIt) {
   EXPECT_EQ(handled, 3u + 12u + 8u) << "RPCs were added or lost: say how many there are now";
 }
 
+TEST(Style, EveryRpcOfTheAdministratorHasAFileNamedAfterIt) {
+  const std::set<std::string> rpcs = RpcsOf(ReadSource("proto/admin/admin.proto"));
+  EXPECT_EQ(rpcs.size(), 6u) << "RPCs were added or lost: say how many there are now";
+  for (const std::string& rpc : rpcs) {
+    const std::string path = "src/admin/" + SnakeCase(rpc) + ".cc";
+    EXPECT_THAT(ReadSource(path),
+                HasSubstr("AdminService::Handle(const admin::v1::" + rpc + "Request&"))
+        << path;
+  }
+}
+
 TEST(Style, TheTwoLongHandlersStayShort) {
   for (const auto& [path, rpc] : {std::pair{"src/controller/create_volume.cc", "CreateVolume"},
                                   std::pair{"src/node/node_stage_volume.cc", "NodeStageVolume"}}) {

@@ -16,11 +16,12 @@ namespace {
 using Command = absl::Status (*)(const Request&, Surroundings&);
 
 // The server's variables are lawful too: "kubectl exec" runs us in its environment.
-constexpr std::array<std::string_view, 12> kKnownVariables = {
-    "HOLDFAST_ENDPOINT",     "HOLDFAST_FREEZE_DEADLINE",  "HOLDFAST_HTTP_LISTEN",
-    "HOLDFAST_KUBELET_ROOT", "HOLDFAST_LOG_FORMAT",       "HOLDFAST_LOG_LEVEL",
-    "HOLDFAST_MAX_VOLUMES",  "HOLDFAST_NODE_ID",          "HOLDFAST_POOL",
-    "HOLDFAST_RUN_FOLDER",   "HOLDFAST_SHUTDOWN_TIMEOUT", "HOLDFAST_TRASH_GRACE"};
+constexpr std::array<std::string_view, 13> kKnownVariables = {
+    "HOLDFAST_ADMIN_SOCKET", "HOLDFAST_ENDPOINT",     "HOLDFAST_FREEZE_DEADLINE",
+    "HOLDFAST_HTTP_LISTEN",  "HOLDFAST_KUBELET_ROOT", "HOLDFAST_LOG_FORMAT",
+    "HOLDFAST_LOG_LEVEL",    "HOLDFAST_MAX_VOLUMES",  "HOLDFAST_NODE_ID",
+    "HOLDFAST_POOL",         "HOLDFAST_RUN_FOLDER",   "HOLDFAST_SHUTDOWN_TIMEOUT",
+    "HOLDFAST_TRASH_GRACE"};
 
 absl::Status CheckEnvironment(const std::map<std::string, std::string>& environment) {
   for (const auto& [name, value] : environment) {
@@ -47,6 +48,17 @@ std::vector<std::string> PoolsOf(const std::map<std::string, std::string>& envir
   return pools;
 }
 
+// Where the server's own defaults put it.
+std::string AdminSocketOf(const std::map<std::string, std::string>& environment) {
+  const auto value = [&environment](const char* name) {
+    const auto found = environment.find(name);
+    return found == environment.end() ? std::string() : found->second;
+  };
+  if (const std::string socket = value("HOLDFAST_ADMIN_SOCKET"); !socket.empty()) return socket;
+  const std::string folder = value("HOLDFAST_RUN_FOLDER");
+  return (folder.empty() ? "/run/holdfast" : folder) + "/admin.sock";
+}
+
 // The command line, as CLI11 sees it. `command` is what was chosen.
 class CommandLine {
  public:
@@ -57,9 +69,18 @@ class CommandLine {
     app_.add_option("--pool", pools_, "Folder of a pool; repeatable (or HOLDFAST_POOL, PATH:PATH)")
         ->type_name("PATH")
         ->allow_extra_args(false);
+    app_.add_option("--admin-socket", request.admin_socket,
+                    "The server's local socket (or HOLDFAST_ADMIN_SOCKET) "
+                    "[/run/holdfast/admin.sock]")
+        ->type_name("PATH");
     app_.add_flag("--json", request.json, "Answer in JSON");
     AddPoolCommands();
     AddVolumeCommands();
+    AddTrashCommands();
+    AddOrphanCommands();
+    Leaf(&app_, "doctor", "Compare catalog, pool and kernel; tell what is wrong and what helps",
+         DoctorCommand)
+        ->add_flag("--fix", request.fix, "Do what is offered");
     CLI::App* snapshot = Group("snapshot", "Snapshots in the pools");
     Leaf(snapshot, "list", "List snapshots in every state", ListSnapshotsCommand);
   }
@@ -106,6 +127,37 @@ class CommandLine {
     CLI::App* status =
         Leaf(pool, "status", "Show size, free, owed, floor, trash and counts", PoolStatusCommand);
     status->add_option("path", named_, "The folders; else those of --pool")->type_name("PATH");
+    CLI::App* grow =
+        Leaf(pool, "grow", "Grow the filesystem to a disk that got larger", GrowPoolCommand);
+    grow->add_option("path", named_, "The folders; else those of --pool")->type_name("PATH");
+    CLI::App* drain = Leaf(pool, "drain-order",
+                           "Show what stands on the pools, in the order in which it must go, and "
+                           "the commands",
+                           DrainOrderCommand);
+    drain->add_option("path", named_, "The folders; else those of --pool")->type_name("PATH");
+  }
+
+  void AddTrashCommands() {
+    CLI::App* trash = Group("trash", "What was deleted and is kept for its grace");
+    Leaf(trash, "list", "List it, oldest first", ListTrashCommand);
+    CLI::App* restore =
+        Leaf(trash, "restore", "Bring it back under its old id", RestoreTrashCommand);
+    restore->add_option("entry", request.trash, "Incarnation, id or name")->required();
+    CLI::App* purge = Leaf(trash, "purge", "Remove it for good", PurgeTrashCommand);
+    purge->add_option("entry", request.trash, "Incarnation, id or name");
+    purge->add_flag("--all", request.all, "Everything in the trash of the pools");
+  }
+
+  void AddOrphanCommands() {
+    CLI::App* orphan = Group("orphan", "Files in the pools that no row claims");
+    Leaf(orphan, "list", "List them, with what is in them", ListOrphansCommand);
+    CLI::App* adopt = Leaf(orphan, "adopt", "Make a volume of one", AdoptOrphanCommand);
+    adopt->add_option("file", request.orphan, "As 'orphan list' names it, such as volumes/FILE")
+        ->required();
+    adopt->add_option("--name", request.name, "The name of the volume, as CSI would give it")
+        ->required();
+    adopt->add_flag("--block", request.raw_block, "Raw block: as it is, whatever is in it");
+    adopt->add_flag("--thick", request.thick, "Allocate its holes [thin]");
   }
 
   void AddVolumeCommands() {
@@ -154,6 +206,9 @@ int Run(const std::vector<std::string>& arguments, Surroundings& surroundings) {
     return Misused(std::string(status.message()), surroundings.err);
   }
   if (line.request.pools.empty()) line.request.pools = PoolsOf(surroundings.environment);
+  if (line.request.admin_socket.empty()) {
+    line.request.admin_socket = AdminSocketOf(surroundings.environment);
+  }
   if (line.request.pools.empty()) {
     return Misused("expected --pool PATH or HOLDFAST_POOL, found neither", surroundings.err);
   }

@@ -1,7 +1,8 @@
 // holdfastctl: what an administrator asks of pools, beside a running server or without one.
 //
-// Reads a pool's catalog without the pool's lock. Only "pool init" and "volume acknowledge" write,
-// the latter one row, which the server reads anew at each call.
+// Lists and inspects a pool's catalog and folders without the pool's lock, whether a server runs or
+// not. What changes something is asked of the running server through its local socket: a second
+// process that took a pool's lock would make a server that starts meanwhile refuse the pool.
 #pragma once
 
 #include <functional>
@@ -38,15 +39,29 @@ struct Request {
   std::vector<std::string> pools;  // folders
   std::string name;                // of a pool to make; empty: as its folder
   std::string volume;              // id or name
+  std::vector<std::string> trash;  // incarnations, ids or names of what lies in the trash
+  bool all = false;                // of the trash
+  std::string orphan;              // "volumes/FILE"
+  bool raw_block = false, thick = false;
+  bool fix = false;
+  std::string admin_socket;
   bool json = false;
 };
 
 absl::Status InitPoolCommand(const Request& request, Surroundings& surroundings);
 absl::Status PoolStatusCommand(const Request& request, Surroundings& surroundings);
+absl::Status GrowPoolCommand(const Request& request, Surroundings& surroundings);
+absl::Status DrainOrderCommand(const Request& request, Surroundings& surroundings);
 absl::Status ListVolumesCommand(const Request& request, Surroundings& surroundings);
 absl::Status InspectVolumeCommand(const Request& request, Surroundings& surroundings);
 absl::Status AcknowledgeVolumeCommand(const Request& request, Surroundings& surroundings);
 absl::Status ListSnapshotsCommand(const Request& request, Surroundings& surroundings);
+absl::Status ListTrashCommand(const Request& request, Surroundings& surroundings);
+absl::Status RestoreTrashCommand(const Request& request, Surroundings& surroundings);
+absl::Status PurgeTrashCommand(const Request& request, Surroundings& surroundings);
+absl::Status ListOrphansCommand(const Request& request, Surroundings& surroundings);
+absl::Status AdoptOrphanCommand(const Request& request, Surroundings& surroundings);
+absl::Status DoctorCommand(const Request& request, Surroundings& surroundings);
 
 // The catalog of the pool in that folder.
 absl::StatusOr<std::unique_ptr<Catalog>> OpenPoolCatalog(const std::string& pool,

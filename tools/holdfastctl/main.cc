@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cstdlib>
 #include <iostream>
 
 #include "base/status_macros.h"
@@ -9,7 +10,11 @@
 int main(int argc, char** argv) {
   std::unique_ptr<holdfast::LinuxHost> host;
   const auto make_host = [&host]() -> absl::StatusOr<holdfast::Host*> {
-    ASSIGN_OR_RETURN(host, holdfast::LinuxHost::Create({}));
+    holdfast::LinuxHostOptions options;
+    // Where the server keeps what must survive it.
+    const char* run_folder = std::getenv("HOLDFAST_RUN_FOLDER");
+    if (run_folder != nullptr && *run_folder != '\0') options.run_folder = run_folder;
+    ASSIGN_OR_RETURN(host, holdfast::LinuxHost::Create(options));
     return host.get();
   };
   holdfast::ctl::Surroundings surroundings{make_host, {}, std::cout, std::cerr};

@@ -1,11 +1,11 @@
 // holdfastctl volume list | inspect | acknowledge
 #include <ostream>
 
+#include "admin_client.h"
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "ctl.h"
 #include "fmt/format.h"
-#include "integrity/verdict.h"
 #include "text.h"
 
 namespace holdfast::ctl {
@@ -17,10 +17,10 @@ struct FoundVolume {
 };
 
 // By id or by CSI name, which several pools may hold.
-absl::StatusOr<FoundVolume> FindVolume(const Request& request, Catalog::Access access) {
+absl::StatusOr<FoundVolume> FindVolume(const Request& request) {
   std::vector<FoundVolume> found;
   for (const std::string& pool : request.pools) {
-    ASSIGN_OR_RETURN(auto catalog, OpenPoolCatalog(pool, access));
+    ASSIGN_OR_RETURN(auto catalog, OpenPoolCatalog(pool, Catalog::Access::kReadOnly));
     ASSIGN_OR_RETURN(auto volumes, catalog->AllVolumes());
     for (Volume& volume : volumes) {
       if (volume.id != request.volume && volume.name != request.volume) continue;
@@ -61,14 +61,6 @@ void PrintSection(const std::string& title, const nlohmann::ordered_json& object
   }
 }
 
-// "mode 0755 (was mode 0700)": what the record will say that it did not.
-std::string AcceptedText(const std::optional<RootAttributes>& recorded,
-                         const RootAttributes& found) {
-  const RootDifference difference = DescribeDifference(recorded.value_or(RootAttributes{}), found);
-  if (!recorded) return difference.found + " (nothing was recorded)";
-  return fmt::format("{} (was {})", difference.found, difference.expected);
-}
-
 }  // namespace
 
 absl::Status ListVolumesCommand(const Request& request, Surroundings& surroundings) {
@@ -96,7 +88,7 @@ absl::Status ListVolumesCommand(const Request& request, Surroundings& surroundin
 }
 
 absl::Status InspectVolumeCommand(const Request& request, Surroundings& surroundings) {
-  ASSIGN_OR_RETURN(FoundVolume found, FindVolume(request, Catalog::Access::kReadOnly));
+  ASSIGN_OR_RETURN(FoundVolume found, FindVolume(request));
   const auto json = ToJson(found.volume, found.catalog->identity());
   if (request.json) {
     PrintJson(json, surroundings.out);
@@ -107,21 +99,17 @@ absl::Status InspectVolumeCommand(const Request& request, Surroundings& surround
 }
 
 absl::Status AcknowledgeVolumeCommand(const Request& request, Surroundings& surroundings) {
-  ASSIGN_OR_RETURN(FoundVolume found, FindVolume(request, Catalog::Access::kReadWrite));
-  Volume& volume = found.volume;
-  const StageRecord before = volume.stage;
-  if (absl::Status status = AcknowledgeVerdict(volume.stage); !status.ok()) {
-    return absl::Status(status.code(),
-                        fmt::format("volume {}: {}", volume.id, std::string(status.message())));
-  }
-  RETURN_IF_ERROR(found.catalog->UpdateVolume(volume));
-  const std::string accepted = AcceptedText(before.root, *before.verdict->found);
+  ASSIGN_OR_RETURN(const FoundVolume found, FindVolume(request));
+  admin::v1::AcknowledgeVolumeRequest call;
+  call.set_volume_id(found.volume.id);
+  admin::v1::AcknowledgeVolumeResponse answer;
+  RETURN_IF_ERROR(CallServer(request, &AdminStub::AcknowledgeVolume, call, answer));
   if (request.json) {
     const nlohmann::ordered_json json = {
-        {"id", volume.id}, {"accepted", accepted}, {"refusal", before.verdict->sentence}};
+        {"id", found.volume.id}, {"accepted", answer.accepted()}, {"refusal", answer.refusal()}};
     PrintJson(json, surroundings.out);
   } else {
-    surroundings.out << fmt::format("volume {}: accepted {}\n", volume.id, accepted);
+    surroundings.out << fmt::format("volume {}: accepted {}\n", found.volume.id, answer.accepted());
   }
   return absl::OkStatus();
 }

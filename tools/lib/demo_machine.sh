@@ -50,7 +50,7 @@ prepare_machine() {
 }
 
 csi() { "$csi_program" --endpoint "$endpoint" "$@"; }
-ctl() { "$bin/holdfastctl" --pool "$work/pool" "$@"; }
+ctl() { "$bin/holdfastctl" --pool "$work/pool" --admin-socket "$work/run/admin.sock" "$@"; }
 
 make_pool() {
   truncate -s "$pool_bytes" "$work/pool.img"

@@ -72,10 +72,15 @@ class ImageEngine final : public StorageEngine {
   // Shared by controller and node: one operation at a time on a volume.
   VolumeLocks& locks() { return locks_; }
 
- private:
+  // --- For the administrator's verbs (engine/image/upkeep) ---------------------------------------
   struct RefusedPool {
     std::string path, sentence;
   };
+  const std::vector<std::unique_ptr<Pool>>& pools() const { return pools_; }
+  const std::vector<RefusedPool>& refused_pools() const { return refused_; }
+  TrashPolicy trash_policy() const { return {clock_.UnixNanos(), options_.trash_grace}; }
+
+ private:
   struct LocalSnapshot {
     Pool* pool;
     Snapshot snapshot;
@@ -89,7 +94,6 @@ class ImageEngine final : public StorageEngine {
   absl::StatusOr<std::optional<LocalVolume>> FindVolumeByName(const std::string& name);
   absl::StatusOr<std::optional<LocalSnapshot>> FindSnapshotByName(const std::string& name);
   absl::StatusOr<LocalSnapshot> FindLocalSnapshot(std::string_view id);
-  TrashPolicy trash_policy() const { return {clock_.UnixNanos(), options_.trash_grace}; }
 
   // create_volume.cc
   absl::StatusOr<Volume> CreateEmpty(const VolumeRequest& request);

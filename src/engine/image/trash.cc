@@ -23,7 +23,10 @@ absl::Status PurgeExpired(Pool& pool, int64_t now_unix_nanos, std::chrono::secon
   const int64_t grace_nanos = std::chrono::nanoseconds(grace).count();
   for (const TrashEntry& entry : entries) {
     if (now_unix_nanos - entry.deleted_unix_nanos < grace_nanos) break;  // oldest first
-    RETURN_IF_ERROR(PurgeEntry(pool, entry));
+    // A restore takes an entry and its file under the same lock.
+    const std::lock_guard admission(pool.admission);
+    ASSIGN_OR_RETURN(const auto still, pool.catalog->FindTrash(entry.incarnation));
+    if (still) RETURN_IF_ERROR(PurgeEntry(pool, entry));
   }
   return absl::OkStatus();
 }

@@ -1,0 +1,39 @@
+#include "admin_client.h"
+
+#include <chrono>
+
+#include "fmt/format.h"
+#include "grpcpp/grpcpp.h"
+
+namespace holdfast::ctl {
+namespace {
+
+// An adoption checks a whole filesystem.
+constexpr auto kLongestCall = std::chrono::hours(1);
+constexpr char kNoServer[] = "expected a running server, found none";
+
+}  // namespace
+
+absl::Status CallStub(const std::string& socket,
+                      const std::function<grpc::Status(AdminStub&, grpc::ClientContext*)>& call) {
+  const auto channel = grpc::CreateChannel("unix:" + socket, grpc::InsecureChannelCredentials());
+  const auto stub = admin::v1::Admin::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kLongestCall);
+  const grpc::Status status = call(*stub, &context);
+  if (status.ok()) return absl::OkStatus();
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+      channel->GetState(false) != GRPC_CHANNEL_READY) {
+    return absl::NotFoundError(fmt::format(
+        "admin socket {}: {}; start it, or name its socket with --admin-socket (changes "
+        "are made by the server that has the pools)",
+        socket, kNoServer));
+  }
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+bool IsNoServer(const absl::Status& status) {
+  return absl::IsNotFound(status) && status.message().find(kNoServer) != absl::string_view::npos;
+}
+
+}  // namespace holdfast::ctl
