@@ -149,6 +149,16 @@ TEST_F(DoctorTest, ImageThatWasRenamedByHand_IsRenamedBack) {
   EXPECT_TRUE(rig_.Stage(volume.id).ok());
 }
 
+TEST_F(DoctorTest, ImageInUseThatWasRenamedByHand_IsRenamedBackAndItsLoopStays) {
+  const std::string id = rig_.MustCreate("a", "block");
+  ASSERT_TRUE(rig_.Stage(id, "block").ok());
+  ASSERT_OK(rig_.machine.Rename(pool().volumes, ImageName(rig_.Row(id).incarnation), pool().trash,
+                                "mine.img"));
+  ExpectMended("misplaced-file");
+  EXPECT_EQ(rig_.machine.OpenLoops().size(), 1U);
+  EXPECT_TRUE(rig_.Unstage(id).ok());
+}
+
 TEST_F(DoctorTest, ImageThatWasReplaced_IsToldAndLeft) {
   const std::string id = rig_.MustCreate("a");
   const std::string path = rig_.ImagePath(id);

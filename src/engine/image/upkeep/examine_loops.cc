@@ -97,18 +97,23 @@ absl::Status Doctor::ExamineVolumeLoops(Pool& pool, const Volume& volume, const 
 
 absl::Status Doctor::ExamineStrayLoop(Pool& pool, const PoolLoop& loop, const FileClaims& claims) {
   const auto incarnation = IncarnationOf(loop.name);
-  const FileClaim* claim = incarnation ? claims.OfIncarnation(*incarnation) : nullptr;
+  // By its inode first: whoever renames an image in use does not make it somebody else's.
+  const FileClaim* claim = claims.OfInode(loop.loop.backing_inode);
+  if (claim == nullptr && incarnation) claim = claims.OfIncarnation(*incarnation);
+  const bool in_place = claim == nullptr || claim->inode == loop.loop.backing_inode ||
+                        claim->state != ObjectState::kReady || loop.folder == claim->Folder();
+  if (!in_place) claim = nullptr;  // a namesake of its image
   const bool of_volume = claim != nullptr && !claim->trashed && claim->kind == ObjectKind::kVolume;
   // A volume's own image is told with the volume; one that is being made belongs to a call.
-  if (of_volume && !loop.deleted && loop.folder != "trash") return absl::OkStatus();
+  if (of_volume && !loop.deleted) return absl::OkStatus();
   if (claim != nullptr && claim->state == ObjectState::kCreating) return absl::OkStatus();
   const FileFacts facts{.device = loop.loop.backing_device, .inode = loop.loop.backing_inode};
   ASSIGN_OR_RETURN(const auto now, host_.Attachments(facts));
   const bool still = std::any_of(
       now.begin(), now.end(), [&](const Loop& other) { return other.number == loop.loop.number; });
   if (!still) return absl::OkStatus();
-  const bool keeps_data = loop.deleted && loop.folder != "work" && loop.folder != "trash";
-  if (keeps_data || (loop.deleted && of_volume)) {
+  const bool nobodys = claim == nullptr && (loop.folder == "work" || loop.folder == "trash");
+  if (loop.deleted && !nobodys) {
     // The loop device is all that keeps these bytes: detaching it would delete them.
     Finding finding = Of(pool, "deleted-image", loop.loop.path);
     finding.expected = "an image that has a name";

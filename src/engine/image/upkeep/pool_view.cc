@@ -99,6 +99,10 @@ const FileClaim* FileClaims::OfIncarnation(std::string_view incarnation) const {
   return FirstOf(all_, [&](const FileClaim& claim) { return claim.incarnation == incarnation; });
 }
 
+const FileClaim* FileClaims::OfInode(uint64_t inode) const {
+  return FirstOf(all_, [&](const FileClaim& claim) { return inode != 0 && claim.inode == inode; });
+}
+
 const FileClaim* FileClaims::OfImage(const FileFacts& facts) const {
   return FirstOf(all_, [&](const FileClaim& claim) {
     return claim.inode != 0 && claim.inode == facts.inode && claim.generation == facts.generation;

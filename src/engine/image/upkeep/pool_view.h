@@ -37,6 +37,8 @@ class FileClaims {
   const std::vector<FileClaim>& all() const { return all_; }
   // Null: nobody claims it.
   const FileClaim* OfIncarnation(std::string_view incarnation) const;
+  // By the recorded inode, which is all that a loop device tells of its image.
+  const FileClaim* OfInode(uint64_t inode) const;
   // By the recorded inode and generation: a file that was renamed by hand.
   const FileClaim* OfImage(const FileFacts& facts) const;
   // A volume, in the trash or not, with that filesystem.
