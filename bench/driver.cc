@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -155,6 +156,15 @@ absl::Status Driver::DeleteSnapshot(const std::string& id) {
   grpc::ClientContext context;
   csi::v1::DeleteSnapshotResponse response;
   return Call("DeleteSnapshot", controller_->DeleteSnapshot(&context, request, &response));
+}
+
+absl::StatusOr<double> Driver::ServerMilliseconds(const std::string& method) const {
+  const std::string line = LastLine(Log(options_.folder));
+  const size_t took = line.find(" ms=");
+  if (line.find(" " + method + " ") == std::string::npos || took == std::string::npos) {
+    return absl::NotFoundError("expected a call of " + method + " in the log, found: " + line);
+  }
+  return std::strtod(line.c_str() + took + 4, nullptr);
 }
 
 std::string Driver::Target(const std::string& id) const {

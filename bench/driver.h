@@ -41,6 +41,10 @@ class Driver {
   absl::Status DeleteVolume(const std::string& id);
   absl::Status DeleteSnapshot(const std::string& id);
 
+  // Milliseconds from the start of the last call to its answer, as the server's log has it.
+  // NOT_FOUND when that was no call of `method`.
+  absl::StatusOr<double> ServerMilliseconds(const std::string& method) const;
+
   // Stage and publish; Close undoes both. `filesystem` as in VolumeWish.
   absl::Status Open(const std::string& id, const std::string& filesystem);
   absl::Status Close(const std::string& id);

@@ -3,8 +3,9 @@
 //
 // A row is creating, ready or deleting. Intent is recorded before the deed: recovery finds every
 // row that is not ready and discards or finishes it. Each method is one transaction, durable when
-// it returns OK. Thread-safe. Codes: RESOURCE_EXHAUSTED when the disk is full, UNAVAILABLE when
-// another process keeps it locked for over 5 s, DATA_LOSS when SQLite calls it corrupt, INTERNAL.
+// it returns OK (unless it was asked for less). Thread-safe. Codes: RESOURCE_EXHAUSTED when the
+// disk is full, UNAVAILABLE when another process keeps it locked for over 5 s, DATA_LOSS when
+// SQLite calls it corrupt, INTERNAL.
 #pragma once
 
 #include <cstdint>
@@ -58,7 +59,8 @@ class Catalog {
   // Rows of any state. nullopt: no such row.
   virtual absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) = 0;
   // INTERNAL when the id is taken.
-  virtual absl::Status InsertVolume(const Volume& volume) = 0;
+  virtual absl::Status InsertVolume(const Volume& volume,
+                                    Outlives outlives = Outlives::kPowerCut) = 0;
   // Replaces the row with that id and incarnation. NOT_FOUND when it is gone.
   virtual absl::Status UpdateVolume(const Volume& volume,
                                     Outlives outlives = Outlives::kPowerCut) = 0;
@@ -71,7 +73,8 @@ class Catalog {
   virtual absl::StatusOr<std::vector<Volume>> AllVolumes() = 0;
 
   virtual absl::StatusOr<std::optional<Snapshot>> FindSnapshot(std::string_view id) = 0;
-  virtual absl::Status InsertSnapshot(const Snapshot& snapshot) = 0;
+  virtual absl::Status InsertSnapshot(const Snapshot& snapshot,
+                                      Outlives outlives = Outlives::kPowerCut) = 0;
   virtual absl::Status UpdateSnapshot(const Snapshot& snapshot) = 0;
   virtual absl::Status RemoveSnapshot(std::string_view id) = 0;
   virtual absl::StatusOr<std::vector<Snapshot>> ListSnapshots(const SnapshotFilter& filter,

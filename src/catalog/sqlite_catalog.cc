@@ -51,11 +51,13 @@ absl::StatusOr<std::optional<Volume>> SqliteCatalog::FindVolume(std::string_view
   return FirstOf(std::move(rows));
 }
 
-absl::Status SqliteCatalog::InsertVolume(const Volume& volume) {
+absl::Status SqliteCatalog::InsertVolume(const Volume& volume, Outlives outlives) {
   static const std::string kSql =
       fmt::format("INSERT INTO volumes ({}) VALUES {}", kVolumeColumns, kFifteenValues);
   const std::string details = VolumeDetails(volume);
-  return Change(kSql, [&](Statement& s) { BindVolume(s, volume, details); }).status();
+  return Change(
+             kSql, [&](Statement& s) { BindVolume(s, volume, details); }, outlives)
+      .status();
 }
 
 absl::Status SqliteCatalog::UpdateVolume(const Volume& volume, Outlives outlives) {
@@ -95,11 +97,13 @@ absl::StatusOr<std::optional<Snapshot>> SqliteCatalog::FindSnapshot(std::string_
   return FirstOf(std::move(rows));
 }
 
-absl::Status SqliteCatalog::InsertSnapshot(const Snapshot& snapshot) {
+absl::Status SqliteCatalog::InsertSnapshot(const Snapshot& snapshot, Outlives outlives) {
   static const std::string kSql =
       fmt::format("INSERT INTO snapshots ({}) VALUES {}", kSnapshotColumns, kFifteenValues);
   const std::string details = SnapshotDetails(snapshot);
-  return Change(kSql, [&](Statement& s) { BindSnapshot(s, snapshot, details); }).status();
+  return Change(
+             kSql, [&](Statement& s) { BindSnapshot(s, snapshot, details); }, outlives)
+      .status();
 }
 
 absl::Status SqliteCatalog::UpdateSnapshot(const Snapshot& snapshot) {

@@ -24,14 +24,14 @@ class SqliteCatalog final : public Catalog {
   const PoolIdentity& identity() const override { return identity_; }
 
   absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) override;
-  absl::Status InsertVolume(const Volume& volume) override;
+  absl::Status InsertVolume(const Volume& volume, Outlives outlives) override;
   absl::Status UpdateVolume(const Volume& volume, Outlives outlives) override;
   absl::Status RemoveVolume(std::string_view id) override;
   absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after, uint64_t limit) override;
   absl::StatusOr<std::vector<Volume>> AllVolumes() override;
 
   absl::StatusOr<std::optional<Snapshot>> FindSnapshot(std::string_view id) override;
-  absl::Status InsertSnapshot(const Snapshot& snapshot) override;
+  absl::Status InsertSnapshot(const Snapshot& snapshot, Outlives outlives) override;
   absl::Status UpdateSnapshot(const Snapshot& snapshot) override;
   absl::Status RemoveSnapshot(std::string_view id) override;
   absl::StatusOr<std::vector<Snapshot>> ListSnapshots(const SnapshotFilter& filter,

@@ -124,7 +124,7 @@ class CallObserver final : public Interceptor {
     metrics_.CallEnded(method_, code, took.count());
     LogFields fields = std::move(subject_);
     fields.push_back({"code", code});
-    fields.push_back({"ms", fmt::format("{:.1f}", took.count() * 1000), true});
+    fields.push_back({"ms", fmt::format("{:.2f}", took.count() * 1000), true});
     if (!status.ok()) fields.push_back({"error", status.error_message()});
     if (!request_.empty()) fields.push_back({"request", std::move(request_)});
     LogEvent(logger_, format_, status.ok() ? spdlog::level::info : spdlog::level::warn, method_,

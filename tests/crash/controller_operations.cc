@@ -17,8 +17,9 @@ class CreateVolume : public Operation {
     ASSERT_OK(world.PutAway(made_));
   }
   void Clean(CrashWorld& world) override { ASSERT_OK(world.Delete(made_)); }
-  // The image is in place, its row still says creating.
+  // Its row says ready, its image is in work/.
   std::string interruption(Content) const override { return "renameat2"; }
+  KillWhen interrupted() const override { return KillWhen::kBefore; }
 
  protected:
   virtual Wanted Request(CrashWorld& world) { return {.name = "made", .content = world.content()}; }
@@ -37,6 +38,7 @@ class RestoreSnapshot : public CreateVolume {
   std::string interruption(Content content) const override {
     return content == Content::kBlock ? "FICLONE" : "clone";
   }
+  KillWhen interrupted() const override { return KillWhen::kAfter; }
 
  protected:
   Wanted Request(CrashWorld& world) override {
@@ -59,6 +61,7 @@ class CloneVolume : public CreateVolume {
   std::string interruption(Content content) const override {
     return content == Content::kBlock ? "FICLONE" : "FIFREEZE";
   }
+  KillWhen interrupted() const override { return KillWhen::kAfter; }
 
  protected:
   Wanted Request(CrashWorld& world) override {

@@ -130,7 +130,7 @@ uint32_t CrashWorld::CountCalls(Operation& operation) {
 }
 
 KillPoint CrashWorld::InterruptionOf(const Operation& operation) {
-  return {.when = KillWhen::kAfter, .name = operation.interruption(content())};
+  return {.when = operation.interrupted(), .name = operation.interruption(content())};
 }
 
 bool CrashWorld::Interrupt(Operation& operation, const KillPoint& point) {

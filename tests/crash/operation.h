@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "tests/crash/tracer/control.h"
 #include "tests/integration/integration_test.h"
 
 namespace holdfast {
@@ -32,9 +33,10 @@ class Operation {
 
   // Mutating calls that a needless repeat may still make.
   virtual uint32_t calls_of_repeat() const { return 0; }
-  // The call after which it is killed where the recovery from it is what is tested: the first one
-  // whose name begins so.
+  // The call at which it is killed where the recovery from it is what is tested: the first one
+  // whose name begins so, before or after it.
   virtual std::string interruption(Content) const { return ""; }
+  virtual KillWhen interrupted() const { return KillWhen::kAfter; }
   // Kills in a run of CI.
   virtual size_t least_kills() const { return 3; }
 };

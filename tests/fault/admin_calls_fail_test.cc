@@ -61,6 +61,9 @@ std::string Leaks(Rig& rig) {
   Volume half = rig.Row(rig.MustCreate("c"));
   half.state = ObjectState::kCreating;
   EXPECT_OK(PoolOf(rig).catalog->UpdateVolume(half));
+  const Pool& pool = PoolOf(rig);
+  const std::string image = ImageName(half.incarnation);
+  EXPECT_OK(rig.machine.Rename(pool.volumes, image, pool.work, image));
   return "";
 }
 

@@ -44,7 +44,7 @@ absl::StatusOr<SpaceRequest> ImageEngine::SpaceForCut(const LocalVolume& source,
 absl::Status ImageEngine::MarkShared(LocalVolume& source) {
   if (source.volume.shares_blocks) return absl::OkStatus();
   source.volume.shares_blocks = true;
-  return source.pool->catalog->UpdateVolume(source.volume);
+  return source.pool->catalog->UpdateVolume(source.volume, Outlives::kProcess);
 }
 
 absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
@@ -77,7 +77,7 @@ absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
                     .provisioning = volume.parameters.provisioning};
   const auto intend = [&]() -> absl::Status {
     RETURN_IF_ERROR(MarkShared(source));
-    return source.pool->catalog->InsertSnapshot(snapshot);
+    return source.pool->catalog->InsertSnapshot(snapshot, Outlives::kProcess);
   };
   ASSIGN_OR_RETURN(const SpaceRequest need, SpaceForCut(source, image, 0));
   RETURN_IF_ERROR(Admit(*source.pool, need, intend));
@@ -94,12 +94,12 @@ absl::StatusOr<Snapshot> ImageEngine::CutSnapshot(const LocalVolume& source, con
   snapshot.created_unix_nanos = clock_.UnixNanos();
   snapshot.consistency = cut.consistency;
   snapshot.root = cut.root;
-  RETURN_IF_ERROR(ShowImage(pool, snapshot.incarnation, cut.image, pool.snapshots));
+  RETURN_IF_ERROR(host_.Sync(cut.image));
   ASSIGN_OR_RETURN(snapshot.extents, host_.ExtentCount(cut.image));
   RETURN_IF_ERROR(CheckStillFits(pool));
   snapshot.state = ObjectState::kReady;
-  const absl::Status committed = pool.catalog->UpdateSnapshot(snapshot);
-  if (!committed.ok()) return committed;
+  RETURN_IF_ERROR(pool.catalog->UpdateSnapshot(snapshot));
+  RETURN_IF_ERROR(ShowImage(pool, snapshot.incarnation, pool.snapshots));
   return snapshot;
 }
 

@@ -135,6 +135,7 @@ absl::StatusOr<Volume> ImageEngine::Commit(Pool& pool, Volume volume,
     ready.stage.root = made->root;
     ready.stage.driver_version = kDriverVersion;
     status = pool.catalog->UpdateVolume(ready);
+    if (status.ok()) status = ShowImage(pool, ready.incarnation, pool.volumes);
     if (status.ok()) return ready;
   }
   return DiscardAfter(status, pool, volume, trash_policy());
@@ -149,7 +150,8 @@ absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
     const Volume volume = NewVolumeRow(*pool, request, content, capacity);
     const SpaceRequest need{.bound_bytes = NewVolumeBytes(request.parameters, capacity),
                             .provisioned_bytes = capacity};
-    last = Admit(*pool, need, [&] { return pool->catalog->InsertVolume(volume); });
+    last =
+        Admit(*pool, need, [&] { return pool->catalog->InsertVolume(volume, Outlives::kProcess); });
     if (absl::IsResourceExhausted(last)) continue;
     RETURN_IF_ERROR(last);
     return Commit(*pool, volume, MakeEmptyImage(*pool, volume));
@@ -175,7 +177,7 @@ absl::StatusOr<Volume> ImageEngine::CreateFromSnapshot(const VolumeRequest& requ
   const uint64_t need = NewVolumeBytes(request.parameters, capacity) +
                         CloneMetadataBytes(pool.filesystem, snapshot.extents);
   RETURN_IF_ERROR(Admit(pool, {.bound_bytes = need, .provisioned_bytes = capacity},
-                        [&] { return pool.catalog->InsertVolume(volume); }));
+                        [&] { return pool.catalog->InsertVolume(volume, Outlives::kProcess); }));
   const auto make = [&]() -> absl::StatusOr<MadeImage> {
     ASSIGN_OR_RETURN(const UniqueFd image, CutImage(pool, volume.incarnation, origin.file));
     return FinishClone(pool, volume, image, origin);
@@ -204,7 +206,7 @@ absl::StatusOr<Volume> ImageEngine::CreateFromVolume(const VolumeRequest& reques
   need.provisioned_bytes = capacity;
   const auto intend = [&]() -> absl::Status {
     RETURN_IF_ERROR(MarkShared(source));
-    return pool.catalog->InsertVolume(volume);
+    return pool.catalog->InsertVolume(volume, Outlives::kProcess);
   };
   RETURN_IF_ERROR(Admit(pool, need, intend));
   const auto make = [&]() -> absl::StatusOr<MadeImage> {

@@ -8,10 +8,10 @@
 namespace holdfast {
 namespace {
 
-absl::Status MarkDeleting(Catalog& catalog, const Volume& volume) {
+absl::Status UpdateRow(Catalog& catalog, const Volume& volume) {
   return catalog.UpdateVolume(volume);
 }
-absl::Status MarkDeleting(Catalog& catalog, const Snapshot& snapshot) {
+absl::Status UpdateRow(Catalog& catalog, const Snapshot& snapshot) {
   return catalog.UpdateSnapshot(snapshot);
 }
 absl::Status RemoveRow(Catalog& catalog, const Volume& volume) {
@@ -36,26 +36,32 @@ TrashEntry EntryOf(const Snapshot& snapshot) {
           .size_bytes = snapshot.size_bytes};
 }
 
+// From its place, or from work/ when it was claimed and never shown.
+absl::Status MoveFileToTrash(Pool& pool, const UniqueFd& folder, const std::string& name) {
+  for (const UniqueFd* from : {&folder, static_cast<const UniqueFd*>(&pool.work)}) {
+    const absl::Status renamed = pool.host.Rename(*from, name, pool.trash, name);
+    if (!absl::IsNotFound(renamed)) return renamed;
+  }
+  return absl::OkStatus();  // an earlier attempt came this far
+}
+
 template <typename Object>
 absl::Status DiscardFrom(Pool& pool, const UniqueFd& folder, Object object,
                          const TrashPolicy& policy) {
   Host& host = pool.host;
   const std::string name = ImageName(object.incarnation);
   if (object.state == ObjectState::kCreating) {
+    // A claim that failed may yet be on the disk, and a power cut after the file had gone would
+    // make it an answer: it is taken back first.
+    RETURN_IF_ERROR(UpdateRow(*pool.catalog, object));
     RETURN_IF_ERROR(host.Remove(pool.work, name).status());
-    RETURN_IF_ERROR(host.Remove(folder, name).status());
-    // A power cut must not bring the file back without its row; what is in work/ nobody needs to
-    // claim.
-    RETURN_IF_ERROR(host.SyncFolder(folder));
     return RemoveRow(*pool.catalog, object);
   }
   if (object.state == ObjectState::kReady) {
     object.state = ObjectState::kDeleting;
-    RETURN_IF_ERROR(MarkDeleting(*pool.catalog, object));
+    RETURN_IF_ERROR(UpdateRow(*pool.catalog, object));
   }
-  const absl::Status renamed = host.Rename(folder, name, pool.trash, name);
-  // NOT_FOUND: an earlier attempt came this far.
-  if (!renamed.ok() && !absl::IsNotFound(renamed)) return renamed;
+  RETURN_IF_ERROR(MoveFileToTrash(pool, folder, name));
   RETURN_IF_ERROR(host.SyncFolder(pool.trash));
   RETURN_IF_ERROR(host.SyncFolder(folder));
   TrashEntry entry = EntryOf(object);

@@ -100,7 +100,7 @@ absl::StatusOr<MadeImage> MakeEmptyImage(Pool& pool, const Volume& volume) {
     ASSIGN_OR_RETURN(made.root, host.ReadRoot(mount.root()));
     RETURN_IF_ERROR(mount.Release());
   }
-  RETURN_IF_ERROR(ShowImage(pool, volume.incarnation, image, pool.volumes));
+  RETURN_IF_ERROR(host.Sync(image));
   return made;
 }
 
@@ -121,7 +121,7 @@ absl::StatusOr<MadeImage> FinishClone(Pool& pool, const Volume& volume, const Un
   if (volume.content != Content::kBlock) {
     ASSIGN_OR_RETURN(made.root, GiveOwnFilesystem(host, volume, image, source));
   }
-  RETURN_IF_ERROR(ShowImage(pool, volume.incarnation, image, pool.volumes));
+  RETURN_IF_ERROR(host.Sync(image));
   return made;
 }
 
@@ -142,14 +142,9 @@ absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content cont
   return mount.Release();
 }
 
-absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueFd& image,
-                       const UniqueFd& folder) {
+absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueFd& folder) {
   const std::string name = ImageName(incarnation);
-  RETURN_IF_ERROR(pool.host.Rename(pool.work, name, folder, name));
-  // After the rename: a crash between them leaves a row that is creating, whose file is discarded
-  // wherever it lies, and one fsync makes both durable. POSIX wants the folder's as well; the two
-  // filesystems that a pool may lie on do not (docs/adr/0008-one-fsync-shows-an-image.md).
-  return pool.host.Sync(image);
+  return pool.host.Rename(pool.work, name, folder, name);
 }
 
 }  // namespace holdfast

@@ -1,4 +1,4 @@
-// Making the image of a volume in work/, and showing it in volumes/. What fails half-way stays in
+// Making an image in work/, and showing it in volumes/ or snapshots/. What fails half-way stays in
 // work/ until its row is discarded.
 #pragma once
 
@@ -17,7 +17,8 @@ struct MadeImage {
   uint32_t generation = 0;
 };
 
-// A new image with a new filesystem (or none), its root mode and owner set as the class says.
+// A new image with a new filesystem (or none), its root mode and owner set as the class says. Like
+// FinishClone's it is durable, and so is its name in work/.
 absl::StatusOr<MadeImage> MakeEmptyImage(Pool& pool, const Volume& volume);
 
 // What a clone is made from.
@@ -40,9 +41,8 @@ absl::StatusOr<MadeImage> FinishClone(Pool& pool, const Volume& volume, const Un
 // Grows an unmounted filesystem to its image: ext4 as it is, xfs and btrfs on a private mount.
 absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content, bool thick);
 
-// Rename to `folder`, then fsync of the image: both durable when it returns. The row must still be
-// creating.
-absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueFd& image,
-                       const UniqueFd& folder);
+// The image takes its place in `folder`. Its row is ready by then, and nothing is flushed: after a
+// power cut recovery finds it in work/ and shows it again (docs/adr/0008).
+absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueFd& folder);
 
 }  // namespace holdfast

@@ -9,6 +9,7 @@
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "engine/image/recovery.h"
 
 namespace holdfast {
 namespace {
@@ -78,13 +79,6 @@ absl::Status OpenFolders(Host& host, Pool& pool) {
   ASSIGN_OR_RETURN(pool.snapshots, host.EnsureFolder(pool.root, "snapshots"));
   ASSIGN_OR_RETURN(pool.trash, host.EnsureFolder(pool.root, "trash"));
   ASSIGN_OR_RETURN(pool.work, host.EnsureFolder(pool.root, "work"));
-  return absl::OkStatus();
-}
-
-// work/ holds only what a call was making; the process that made it is gone (we hold the lock).
-absl::Status EmptyWorkFolder(Host& host, Pool& pool) {
-  ASSIGN_OR_RETURN(const auto names, host.ListFolder(pool.work));
-  for (const std::string& name : names) RETURN_IF_ERROR(host.Remove(pool.work, name).status());
   return absl::OkStatus();
 }
 
@@ -162,7 +156,7 @@ absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& pa
   RETURN_IF_ERROR(catalog.status());
   pool->catalog = *std::move(catalog);
   RETURN_IF_ERROR(OpenFolders(host, *pool));
-  RETURN_IF_ERROR(EmptyWorkFolder(host, *pool));
+  RETURN_IF_ERROR(SettleWorkFolder(*pool));
   RETURN_IF_ERROR(SelfTest(host, *pool));
   return pool;
 }

@@ -1,7 +1,7 @@
 // An open pool: its folders, its catalog, its lock. One process serves a pool at a time.
 //
 // On disk (docs/on-disk-format.md): catalog.db, lock, volumes/, snapshots/, trash/, work/. Files
-// are named <incarnation>.img; work/ holds what is being made and is emptied at start.
+// are named <incarnation>.img; work/ holds what is being made.
 #pragma once
 
 #include <functional>

@@ -3,6 +3,7 @@
 #include "base/status_macros.h"
 #include "engine/image/expand_volume.h"
 #include "engine/image/trash.h"
+#include "engine/image/upkeep/pool_view.h"
 
 namespace holdfast {
 namespace {
@@ -18,6 +19,22 @@ absl::Status DropTrashWithoutFile(Pool& pool) {
 }
 
 }  // namespace
+
+absl::Status SettleWorkFolder(Pool& pool) {
+  ASSIGN_OR_RETURN(const auto names, pool.host.ListFolder(pool.work));
+  if (names.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const FileClaims claims, FileClaims::Read(*pool.catalog));
+  for (const std::string& name : names) {
+    const auto incarnation = IncarnationOf(name);
+    const FileClaim* claim = incarnation ? claims.OfIncarnation(*incarnation) : nullptr;
+    if (claim == nullptr || claim->state == ObjectState::kCreating) {
+      RETURN_IF_ERROR(pool.host.Remove(pool.work, name).status());
+    } else if (claim->trashed || claim->state == ObjectState::kReady) {
+      RETURN_IF_ERROR(pool.host.Rename(pool.work, name, FolderOf(pool, claim->Folder()), name));
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::Status RecoverPool(Pool& pool, const TrashPolicy& policy) {
   ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
