@@ -47,7 +47,7 @@ DriverProcess::DriverProcess(std::string folder, std::vector<std::string> pools)
 }
 
 std::vector<std::string> DriverProcess::CommandLine() const {
-  std::vector<std::string> line = {ProgramPath("holdfast"),
+  std::vector<std::string> line = {program_.empty() ? ProgramPath("holdfast") : program_,
                                    "all",
                                    "--endpoint",
                                    "unix://" + socket(),

@@ -43,6 +43,8 @@ class DriverProcess {
   std::string temporary() const { return folder_ + "/tmp"; }
   // Of all starts.
   std::string Log() const;
+  // Another program than ProgramPath("holdfast"), for the starts to come.
+  void set_program(std::string path) { program_ = std::move(path); }
   // What its descriptors name, sockets and other nameless ones left out.
   std::vector<std::string> OpenFiles() const;
 
@@ -58,6 +60,7 @@ class DriverProcess {
 
  private:
   const std::string folder_;
+  std::string program_;  // empty: ProgramPath("holdfast")
   const std::vector<std::string> pools_;
   std::vector<std::string> flags_;
   std::chrono::seconds trash_grace_{0};
