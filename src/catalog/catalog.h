@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "catalog/volume_totals.h"
 #include "volume/ids.h"
 #include "volume/snapshot.h"
 #include "volume/volume.h"
@@ -71,6 +72,8 @@ class Catalog {
                                                           uint64_t limit) = 0;
   // Rows of every state, ordered by id: for space arithmetic and recovery.
   virtual absl::StatusOr<std::vector<Volume>> AllVolumes() = 0;
+  // The sums over AllVolumes, without reading them.
+  virtual absl::StatusOr<VolumeTotals> Totals() = 0;
 
   virtual absl::StatusOr<std::optional<Snapshot>> FindSnapshot(std::string_view id) = 0;
   virtual absl::Status InsertSnapshot(const Snapshot& snapshot,

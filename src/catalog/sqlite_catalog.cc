@@ -29,7 +29,6 @@ absl::Status GoneUnless(int64_t rows, const char* kind, const std::string& id) {
 
 absl::StatusOr<int64_t> SqliteCatalog::Change(const std::string& sql, const Binder& bind,
                                               Outlives outlives) {
-  const std::lock_guard<std::mutex> lock(mutex_);
   int64_t rows = 0;
   const auto change = [&]() -> absl::Status {
     ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
@@ -38,7 +37,7 @@ absl::StatusOr<int64_t> SqliteCatalog::Change(const std::string& sql, const Bind
     rows = database_->Changes();
     return absl::OkStatus();
   };
-  const absl::Status written = database_->Write(change, outlives);
+  const absl::Status written = writes_.Write(change, outlives);
   if (!written.ok()) return written;
   return rows;
 }
@@ -51,13 +50,21 @@ absl::StatusOr<std::optional<Volume>> SqliteCatalog::FindVolume(std::string_view
   return FirstOf(std::move(rows));
 }
 
+absl::Status SqliteCatalog::Summed(const absl::Status& written, const Volume& volume) {
+  if (written.ok()) {
+    sums_.Put(volume);
+  } else {
+    sums_.Forget();
+  }
+  return written;
+}
+
 absl::Status SqliteCatalog::InsertVolume(const Volume& volume, Outlives outlives) {
   static const std::string kSql =
       fmt::format("INSERT INTO volumes ({}) VALUES {}", kVolumeColumns, kFifteenValues);
   const std::string details = VolumeDetails(volume);
-  return Change(
-             kSql, [&](Statement& s) { BindVolume(s, volume, details); }, outlives)
-      .status();
+  const auto bind = [&](Statement& s) { BindVolume(s, volume, details); };
+  return Summed(Change(kSql, bind, outlives).status(), volume);
 }
 
 absl::Status SqliteCatalog::UpdateVolume(const Volume& volume, Outlives outlives) {
@@ -65,14 +72,16 @@ absl::Status SqliteCatalog::UpdateVolume(const Volume& volume, Outlives outlives
       fmt::format("UPDATE volumes SET ({}) = {} WHERE id = ?1 AND incarnation = ?3", kVolumeColumns,
                   kFifteenValues);
   const std::string details = VolumeDetails(volume);
-  ASSIGN_OR_RETURN(const int64_t rows,
-                   Change(
-                       kSql, [&](Statement& s) { BindVolume(s, volume, details); }, outlives));
-  return GoneUnless(rows, "volume", volume.id);
+  const auto bind = [&](Statement& s) { BindVolume(s, volume, details); };
+  const auto rows = Change(kSql, bind, outlives);
+  return Summed(rows.ok() ? GoneUnless(*rows, "volume", volume.id) : rows.status(), volume);
 }
 
 absl::Status SqliteCatalog::RemoveVolume(std::string_view id) {
-  return Change("DELETE FROM volumes WHERE id = ?", [&](Statement& s) { s.Bind(1, id); }).status();
+  const absl::Status removed =
+      Change("DELETE FROM volumes WHERE id = ?", [&](Statement& s) { s.Bind(1, id); }).status();
+  removed.ok() ? sums_.Remove(id) : sums_.Forget();
+  return removed;
 }
 
 absl::StatusOr<std::vector<Volume>> SqliteCatalog::ListVolumes(std::string_view after,
@@ -87,6 +96,16 @@ absl::StatusOr<std::vector<Volume>> SqliteCatalog::ListVolumes(std::string_view 
 absl::StatusOr<std::vector<Volume>> SqliteCatalog::AllVolumes() {
   static const std::string kSql = fmt::format("SELECT {} FROM volumes ORDER BY id", kVolumeColumns);
   return Select(kSql, nullptr, &ReadVolume);
+}
+
+absl::StatusOr<VolumeTotals> SqliteCatalog::Totals() {
+  static const std::string kSql = fmt::format("SELECT {} FROM volumes", kVolumeColumns);
+  while (true) {
+    if (const auto totals = sums_.totals()) return *totals;
+    const std::lock_guard<std::mutex> no_write(mutex_);
+    ASSIGN_OR_RETURN(const auto volumes, ReadRows(kSql, nullptr, &ReadVolume));
+    sums_.Load(volumes);
+  }
 }
 
 absl::StatusOr<std::optional<Snapshot>> SqliteCatalog::FindSnapshot(std::string_view id) {

@@ -12,10 +12,11 @@
 #include "base/status_macros.h"
 #include "catalog/catalog.h"
 #include "catalog/database.h"
+#include "catalog/group_commit.h"
 
 namespace holdfast {
 
-// One connection behind one mutex: a call holds it for its whole transaction.
+// One connection behind one mutex: whoever reads or commits holds it.
 class SqliteCatalog final : public Catalog {
  public:
   SqliteCatalog(std::unique_ptr<Database> database, PoolIdentity identity)
@@ -29,6 +30,7 @@ class SqliteCatalog final : public Catalog {
   absl::Status RemoveVolume(std::string_view id) override;
   absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after, uint64_t limit) override;
   absl::StatusOr<std::vector<Volume>> AllVolumes() override;
+  absl::StatusOr<VolumeTotals> Totals() override;
 
   absl::StatusOr<std::optional<Snapshot>> FindSnapshot(std::string_view id) override;
   absl::Status InsertSnapshot(const Snapshot& snapshot, Outlives outlives) override;
@@ -52,13 +54,18 @@ class SqliteCatalog final : public Catalog {
 
  private:
   using Binder = std::function<void(Statement&)>;
-  // Each takes the mutex: one writing transaction of one statement, or one reading statement.
-  // Change says how many rows it touched.
+  // One writing transaction of one statement; says how many rows it touched.
   absl::StatusOr<int64_t> Change(const std::string& sql, const Binder& bind,
                                  Outlives outlives = Outlives::kPowerCut);
+  // After a write of a volume, by what became of it.
+  absl::Status Summed(const absl::Status& written, const Volume& volume);
+  // One reading statement; ReadRows with the mutex held.
   template <typename Row>
   absl::StatusOr<std::vector<Row>> Select(const std::string& sql, const Binder& bind,
                                           absl::StatusOr<Row> (*read)(const Statement&));
+  template <typename Row>
+  absl::StatusOr<std::vector<Row>> ReadRows(const std::string& sql, const Binder& bind,
+                                            absl::StatusOr<Row> (*read)(const Statement&));
   template <typename Row>
   static std::optional<Row> FirstOf(std::vector<Row> rows) {
     if (rows.empty()) return std::nullopt;
@@ -68,12 +75,20 @@ class SqliteCatalog final : public Catalog {
   std::mutex mutex_;
   const std::unique_ptr<Database> database_;
   const PoolIdentity identity_;
+  GroupCommit writes_{*database_, mutex_};
+  VolumeSums sums_;
 };
 
 template <typename Row>
 absl::StatusOr<std::vector<Row>> SqliteCatalog::Select(
     const std::string& sql, const Binder& bind, absl::StatusOr<Row> (*read)(const Statement&)) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  return ReadRows(sql, bind, read);
+}
+
+template <typename Row>
+absl::StatusOr<std::vector<Row>> SqliteCatalog::ReadRows(
+    const std::string& sql, const Binder& bind, absl::StatusOr<Row> (*read)(const Statement&)) {
   ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
   if (bind) bind(statement);
   std::vector<Row> rows;

@@ -35,25 +35,29 @@ absl::Status SqliteCatalog::MoveToTrash(const TrashEntry& entry) {
   static const std::string kInsert =
       fmt::format("INSERT OR REPLACE INTO trash ({}) VALUES (?, ?, ?, ?, ?, ?)", kTrashColumns);
   const Tables tables = TablesOf(entry.kind);
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return database_->Write([&]() -> absl::Status {
+  int64_t gone = 0;
+  const auto change = [&]() -> absl::Status {
     // Repeated after a crash there is no row any more: what was kept then stays.
     for (const std::string& sql :
          {CopyRow("INSERT OR REPLACE", tables.trashed, tables.live, tables.columns),
           RemoveRow(tables.live)}) {
       ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
       RETURN_IF_ERROR(statement.Bind(1, entry.id).Bind(2, entry.incarnation).Run());
+      gone = database_->Changes();
     }
     ASSIGN_OR_RETURN(Statement insert, database_->Prepare(kInsert));
     BindTrash(insert, entry);
     return insert.Run();
-  });
+  };
+  const absl::Status moved = writes_.Write(change, Outlives::kPowerCut);
+  if (entry.kind == ObjectKind::kSnapshot || (moved.ok() && gone == 0)) return moved;
+  moved.ok() ? sums_.Remove(entry.id) : sums_.Forget();
+  return moved;
 }
 
 absl::Status SqliteCatalog::TakeFromTrash(const TrashEntry& entry) {
   const Tables tables = TablesOf(entry.kind);
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return database_->Write([&]() -> absl::Status {
+  const auto change = [&]() -> absl::Status {
     {
       ASSIGN_OR_RETURN(Statement copy, database_->Prepare(CopyRow("INSERT", tables.live,
                                                                   tables.trashed, tables.columns)));
@@ -67,7 +71,10 @@ absl::Status SqliteCatalog::TakeFromTrash(const TrashEntry& entry) {
       RETURN_IF_ERROR(statement.Bind(1, entry.id).Bind(2, entry.incarnation).Run());
     }
     return absl::OkStatus();
-  });
+  };
+  const absl::Status taken = writes_.Write(change, Outlives::kPowerCut);
+  sums_.Forget();  // a volume came
+  return taken;
 }
 
 absl::StatusOr<std::vector<TrashEntry>> SqliteCatalog::ListTrash() {
@@ -105,15 +112,15 @@ absl::StatusOr<std::optional<Snapshot>> SqliteCatalog::FindTrashedSnapshot(
 }
 
 absl::Status SqliteCatalog::RemoveTrash(std::string_view incarnation) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return database_->Write([&]() -> absl::Status {
+  const auto change = [&]() -> absl::Status {
     for (const char* table : {"trash", "trashed_volumes", "trashed_snapshots"}) {
       ASSIGN_OR_RETURN(Statement statement, database_->Prepare(fmt::format(
                                                 "DELETE FROM {} WHERE incarnation = ?", table)));
       RETURN_IF_ERROR(statement.Bind(1, incarnation).Run());
     }
     return absl::OkStatus();
-  });
+  };
+  return writes_.Write(change, Outlives::kPowerCut);
 }
 
 }  // namespace holdfast

@@ -120,18 +120,15 @@ uint64_t UnsharedBytes(PoolFilesystem filesystem, const std::vector<Extent>& ext
 absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
                                        uint64_t more_provisioned_bytes) {
   PoolSpace space;
-  uint64_t provisioned = more_provisioned_bytes;
-  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
-  for (const Volume& volume : volumes) {
-    provisioned += volume.capacity_bytes;
-    if (precision == Precision::kBound) {
-      space.owed_bytes += OwedUpperBound(volume);
-    } else {
+  ASSIGN_OR_RETURN(const VolumeTotals totals, pool.catalog->Totals());
+  space.owed_bytes = totals.owed_bytes;
+  if (precision == Precision::kExact) {
+    space.owed_bytes = 0;
+    ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
+    for (const Volume& volume : volumes) {
       ASSIGN_OR_RETURN(const uint64_t owed, OwedExactly(pool, volume));
       space.owed_bytes += owed;
     }
-  }
-  if (precision == Precision::kExact) {
     ASSIGN_OR_RETURN(const auto snapshots, pool.catalog->AllSnapshots());
     for (const Snapshot& snapshot : snapshots) {
       if (snapshot.state != ObjectState::kCreating) continue;
@@ -144,7 +141,8 @@ absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
   space.size_bytes = filesystem.size_bytes;
   space.free_bytes = filesystem.free_bytes;
   space.metadata_free_bytes = filesystem.metadata_free_bytes;
-  space.floor_bytes = FloorBytes(pool.filesystem, filesystem.size_bytes, provisioned);
+  space.floor_bytes = FloorBytes(pool.filesystem, filesystem.size_bytes,
+                                 totals.capacity_bytes + more_provisioned_bytes);
   return space;
 }
 

@@ -1,0 +1,43 @@
+// Writers that meet share one transaction, and so one fsync.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "catalog/catalog.h"
+#include "catalog/database.h"
+
+namespace holdfast {
+
+// Thread-safe. `database_mutex` is held while a transaction runs.
+class GroupCommit {
+ public:
+  GroupCommit(Database& database, std::mutex& database_mutex)
+      : database_(database), database_mutex_(database_mutex) {}
+
+  // As Database::Write. `body` may run more than once: what it shares a transaction with may fail,
+  // and takes nobody with it.
+  absl::Status Write(const std::function<absl::Status()>& body, Outlives outlives);
+
+ private:
+  struct Writer {
+    const std::function<absl::Status()>& body;
+    Outlives outlives;
+    absl::Status status = absl::OkStatus();
+    bool done = false;
+  };
+  void Commit(const std::vector<Writer*>& batch);
+
+  Database& database_;
+  std::mutex& database_mutex_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Writer*> waiting_;
+  bool committing_ = false;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,135 @@
+// Many writers at once, and the sums that are kept while they write.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "tests/fakes/status_asserts.h"
+#include "tests/unit/catalog_rows.h"
+#include "volume/space.h"
+
+namespace holdfast {
+namespace {
+
+Volume RandomVolume(std::mt19937& random, int number) {
+  Volume volume = FullVolume("vol-" + std::to_string(number));
+  volume.incarnation = "incarnation-" + std::to_string(random());
+  volume.capacity_bytes = (1 + random() % 1000) * 4096;
+  volume.state = static_cast<ObjectState>(random() % 3);
+  volume.shares_blocks = random() % 2 == 0;
+  volume.parameters.provisioning = random() % 2 == 0 ? Provisioning::kThick : Provisioning::kThin;
+  return volume;
+}
+
+VolumeTotals Counted(Catalog& catalog) {
+  VolumeTotals totals;
+  for (const Volume& volume : catalog.AllVolumes().value()) {
+    totals.capacity_bytes += volume.capacity_bytes;
+    totals.owed_bytes += OwedUpperBound(volume);
+  }
+  return totals;
+}
+
+TrashEntry EntryOf(const Volume& volume) {
+  return {.incarnation = volume.incarnation,
+          .kind = ObjectKind::kVolume,
+          .id = volume.id,
+          .name = volume.name};
+}
+
+// One write of any kind, which may find nothing to change.
+void AnyWrite(Catalog& catalog, std::mt19937& random) {
+  const int number = static_cast<int>(random() % 20);
+  Volume volume = RandomVolume(random, number);
+  const auto there = catalog.FindVolume(volume.id).value();
+  if (there) volume.incarnation = there->incarnation;
+  absl::Status written;
+  switch (random() % 6) {
+    case 0:
+    case 1:
+      written = there ? catalog.UpdateVolume(volume) : catalog.InsertVolume(volume);
+      break;
+    case 2:
+      written = catalog.InsertVolume(volume);  // may be taken
+      break;
+    case 3:
+      written = catalog.RemoveVolume(volume.id);
+      break;
+    case 4: {
+      TrashEntry entry = EntryOf(volume);
+      if (random() % 3 == 0) entry.incarnation = "another";
+      written = catalog.MoveToTrash(entry);
+      break;
+    }
+    default: {
+      const auto trash = catalog.ListTrash().value();
+      if (!trash.empty()) written = catalog.TakeFromTrash(trash[random() % trash.size()]);
+    }
+  }
+  written.IgnoreError();
+}
+
+TEST(CatalogWrites, Totals_AreAlwaysThoseOfTheRows) {
+  std::atomic<int> until_failure = 0;
+  auto catalog = CreateCatalog(":memory:", TestIdentity(), [&](std::string_view statement) {
+                   if (statement.starts_with("SELECT") || --until_failure != 0) {
+                     return absl::OkStatus();
+                   }
+                   return absl::InternalError("injected");
+                 }).value();
+  std::mt19937 random(20261126);
+  uint64_t largest = 0;
+  for (int write = 0; write < 3000; ++write) {
+    if (random() % 4 == 0) until_failure = static_cast<int>(1 + random() % 4);
+    AnyWrite(*catalog, random);
+    until_failure = 0;
+    const auto totals = catalog->Totals();
+    ASSERT_OK(totals);
+    ASSERT_EQ(*totals, Counted(*catalog)) << "after write " << write;
+    largest = std::max(largest, totals->owed_bytes);
+  }
+  EXPECT_GT(largest, 0u);
+}
+
+TEST(CatalogWrites, WritersThatMeet_ShareACommit_AndNoneTakesAnotherWithIt) {
+  constexpr int kThreads = 16, kEach = 50;
+  std::atomic<int> commits = 0;
+  const TestFolder folder;
+  auto catalog = CreateCatalog(folder.catalog(), TestIdentity(), [&](std::string_view statement) {
+                   if (statement == "COMMIT") {
+                     ++commits;
+                     std::this_thread::sleep_for(std::chrono::milliseconds(1));  // as a disk does
+                   }
+                   return absl::OkStatus();
+                 }).value();
+  ASSERT_OK(catalog->InsertVolume(FullVolume("taken")));
+  commits = 0;
+  std::atomic<int> refused = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        for (int i = 0; i < kEach; ++i) {
+          // Now and then a writer wants what is there already.
+          const bool taken = thread % 8 == 0 && i % 10 == 0;
+          Volume volume = FullVolume(taken ? "taken" : fmt::format("vol-{}-{}", thread, i));
+          volume.incarnation = fmt::format("{}-{}", thread, i);
+          const absl::Status written = catalog->InsertVolume(volume);
+          EXPECT_EQ(written.ok(), !taken) << written;
+          if (!written.ok()) ++refused;
+        }
+      });
+    }
+  }
+  constexpr int kTaken = kThreads / 8 * kEach / 10;
+  EXPECT_EQ(refused, kTaken);
+  EXPECT_EQ(catalog->AllVolumes()->size(), 1u + kThreads * kEach - kTaken);
+  EXPECT_EQ(catalog->Totals().value(), Counted(*catalog));
+  EXPECT_LT(commits, kThreads * kEach / 2) << "writers shared no commits";
+}
+
+}  // namespace
+}  // namespace holdfast
