@@ -10,6 +10,7 @@
 #include "base/build_info.h"
 #include "base/status_macros.h"
 #include "fmt/format.h"
+#include "registration/registration_socket.h"
 #include "rpc/server.h"
 
 namespace holdfast {
@@ -33,7 +34,7 @@ struct Texts {
   std::string mode, endpoint, node_id, run_folder, admin_socket, trash_grace = "24h",
                                                                  freeze_deadline = "10s";
   std::string shutdown_timeout = "30s", log_level = "info", log_format = "text", http_listen;
-  std::string max_volumes = "0";
+  std::string max_volumes = "0", kubelet_registration;
   std::vector<std::string> pools, kubelet_roots;
 };
 
@@ -65,6 +66,10 @@ void Declare(CLI::App& app, Texts& texts) {
       "Folder below which targets may lie; can be repeated [/var/lib/kubelet]", "PATH")
       ->delimiter(':')
       ->allow_extra_args(false);
+  add("--kubelet-registration", texts.kubelet_registration,
+      "kubelet's folder of plugins, /var/lib/kubelet/plugins_registry: registers the driver there, "
+      "without a sidecar [off]",
+      "PATH");
   add("--run-folder", texts.run_folder,
       "What must survive this process, not the boot "
       "[/run/holdfast]",
@@ -238,6 +243,14 @@ absl::StatusOr<Config> Understand(const Texts& texts, const std::string& host_na
   RETURN_IF_ERROR(CheckFolders("--pool", config.pool_paths));
   RETURN_IF_ERROR(CheckFolders("--kubelet-root", config.kubelet_roots));
   RETURN_IF_ERROR(CheckFolders("--run-folder", {config.run_folder}));
+  if (!texts.kubelet_registration.empty()) {
+    RETURN_IF_ERROR(CheckFolders("--kubelet-registration", {texts.kubelet_registration}));
+    const auto socket = RegistrationSocket::PathIn(texts.kubelet_registration);
+    if (!socket.ok()) {
+      return Wrong("--kubelet-registration", "{}", std::string(socket.status().message()));
+    }
+    config.registration_socket = *socket;
+  }
   RETURN_IF_ERROR(CheckNodeId(config.node_id));
   ASSIGN_OR_RETURN(config.socket_path, SocketPath(config.endpoint));
   RETURN_IF_ERROR(ReadAdminSocket(texts, config));

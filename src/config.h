@@ -21,7 +21,8 @@ struct Config {
   std::string node_id;  // default: the host's name
   std::vector<std::string> kubelet_roots{"/var/lib/kubelet"};
   std::string run_folder = "/run/holdfast";
-  std::string admin_socket;  // path; default: admin.sock in the run folder
+  std::string admin_socket;         // path; default: admin.sock in the run folder
+  std::string registration_socket;  // where kubelet looks for plugins; empty: not registered
   std::chrono::seconds trash_grace{std::chrono::hours(24)};
   std::chrono::milliseconds freeze_deadline{std::chrono::seconds(10)};
   std::chrono::milliseconds shutdown_timeout{std::chrono::seconds(30)};

@@ -26,6 +26,7 @@
 #include "os/linux_host.h"
 #include "os/process.h"
 #include "os/unix_socket.h"
+#include "registration/registration_socket.h"
 #include "rpc/http.h"
 #include "rpc/metrics.h"
 #include "rpc/observer.h"
@@ -70,6 +71,18 @@ absl::StatusOr<std::unique_ptr<Server>> StartServer(const Config& config,
   ASSIGN_OR_RETURN(auto server, Server::Start(options, services, std::move(observers)));
   RETURN_IF_ERROR(claim.Protect());
   return server;
+}
+
+// Null when it is not wanted. A refusal by kubelet ends nothing: pods that run need their node
+// plugin, and kubelet asks again by itself.
+absl::StatusOr<std::unique_ptr<RegistrationSocket>> StartRegistration(const Config& config) {
+  if (config.registration_socket.empty()) return nullptr;
+  return RegistrationSocket::Serve(
+      config.registration_socket, config.socket_path, [](const absl::Status& status) {
+        if (status.ok()) return spdlog::info("kubelet has registered {}", kDriverName);
+        spdlog::error("kubelet does not register {}, and tries again: {}", kDriverName,
+                      std::string(status.message()));
+      });
 }
 
 // Frees the space of deleted volumes when their grace has passed.
@@ -133,12 +146,18 @@ int ServeUntilTerminated(const Config& config) {
     http.reset();  // a scrape asks the engine
     return Refuse(server.status());
   }
+  auto registration = StartRegistration(config);
+  if (!registration.ok()) {
+    http.reset();
+    return Refuse(registration.status());
+  }
   std::jthread purging = StartPurging(*engine, config.trash_grace);
   spdlog::info("holdfast {} serves {} as node {}", kDriverVersion, config.endpoint, config.node_id);
 
   spdlog::info("{}: no new calls, {} ms for those in flight", WaitForTermination(),
                config.shutdown_timeout.count());
   serving.End();
+  registration->reset();  // kubelet learns it before its calls are refused
   auto admin_stopped = std::async(std::launch::async, [&] { return (*admin_server)->Stop(); });
   absl::Status stopped = (*server)->Stop();
   stopped.Update(admin_stopped.get());

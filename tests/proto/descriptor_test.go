@@ -16,16 +16,18 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-const (
-	repository = "../.."
-	ourProto   = "proto/csi/csi.proto"
-)
+const repository = "../.."
 
-// ours runs protoc as the build does and returns what it understood.
 func ours(t *testing.T) *descriptorpb.FileDescriptorProto {
 	t.Helper()
-	set := filepath.Join(t.TempDir(), "csi.bin")
-	protoc := exec.Command("protoc", "-I", repository, "--descriptor_set_out="+set, ourProto)
+	return transcribed(t, "proto/csi/csi.proto")
+}
+
+// transcribed runs protoc as the build does and returns what it understood.
+func transcribed(t *testing.T, path string) *descriptorpb.FileDescriptorProto {
+	t.Helper()
+	set := filepath.Join(t.TempDir(), "ours.bin")
+	protoc := exec.Command("protoc", "-I", repository, "--descriptor_set_out="+set, path)
 	if output, err := protoc.CombinedOutput(); err != nil {
 		t.Fatalf("protoc: %v\n%s", err, output)
 	}

@@ -74,6 +74,8 @@ TEST(Config, EachFlag_ArrivesWhereItBelongs) {
                                   "127.0.0.1:9808",
                                   "--max-volumes",
                                   "12",
+                                  "--kubelet-registration",
+                                  "/k1/plugins_registry",
                                   "--shutdown-timeout",
                                   "1m"});
   ASSERT_TRUE(line.config) << line.text;
@@ -91,6 +93,7 @@ TEST(Config, EachFlag_ArrivesWhereItBelongs) {
   EXPECT_EQ(config.log_format, LogFormat::kJson);
   EXPECT_EQ(config.http_listen->port, 9808);
   EXPECT_EQ(config.max_volumes, 12);
+  EXPECT_EQ(config.registration_socket, "/k1/plugins_registry/csi.holdfast.dev-reg.sock");
 }
 
 TEST(Config, TheEnvironment_IsReadAndTheCommandLineWins) {
@@ -144,6 +147,10 @@ TEST(Config, EveryMistake_IsOneLineThatNamesItAndExitTwo) {
       {{"all", "--pool", "/a", "--log-level", "loud\nvery"}, "--log-level", {}},
       {{"all", "--pool", "/a", "--log-format", "xml"}, "--log-format", {}},
       {{"all", "--pool", "/a", "--http-listen", "nowhere"}, "--http-listen", {}},
+      {{"all", "--pool", "/a", "--kubelet-registration", "here"}, "--kubelet-registration", {}},
+      {{"all", "--pool", "/a", "--kubelet-registration", "/" + std::string(90, 'k')},
+       "--kubelet-registration: endpoint",
+       {}},
       {{"all", "--pool", "/a", "--max-volumes", "-1"}, "--max-volumes", {}},
       {{"all", "--pool", "/a", "--max-volumes", "9x"}, "--max-volumes", {}},
       {{"all", "--pool", "/a", "--node-id", "a b"}, "--node-id", {}},
@@ -169,7 +176,8 @@ TEST(Config, Help_NamesEveryFlagAndVersionThisVersion) {
   for (const char* flag :
        {"--endpoint", "--pool", "--node-id", "--kubelet-root", "--run-folder", "--admin-socket",
         "--trash-grace", "--freeze-deadline", "--log-level", "--log-format", "--http-listen",
-        "--max-volumes", "--shutdown-timeout", "--version", "HOLDFAST_", "holdfastctl pool init"}) {
+        "--max-volumes", "--shutdown-timeout", "--kubelet-registration", "--version", "HOLDFAST_",
+        "holdfastctl pool init"}) {
     EXPECT_NE(help.text.find(flag), std::string::npos) << flag;
   }
   const CommandLine version = Parse({"--version"});

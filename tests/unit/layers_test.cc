@@ -25,6 +25,7 @@ const std::map<std::string, std::set<std::string>>& Layers() {
       {"integrity", {"base", "volume", "os", "engine", "catalog"}},
       {"rpc", {"base", "volume", "proto"}},
       {"identity", {"base", "rpc", "proto"}},
+      {"registration", {"base", "os", "rpc", "proto"}},
       {"controller", {"base", "volume", "catalog", "engine", "integrity", "rpc", "proto"}},
       {"admin", {"base", "volume", "catalog", "engine", "integrity", "rpc", "proto"}},
       {"node", {"base", "volume", "os", "catalog", "engine", "integrity", "rpc", "proto"}},
@@ -34,7 +35,8 @@ const std::map<std::string, std::set<std::string>>& Layers() {
 
 // Libraries that belong to some folders alone, by the beginning of what is included.
 const std::map<std::string, std::set<std::string>>& Libraries() {
-  static const std::set<std::string> edge = {"rpc", "identity", "controller", "node", "admin"};
+  static const std::set<std::string> edge = {"rpc",        "identity", "registration",
+                                             "controller", "node",     "admin"};
   static const std::map<std::string, std::set<std::string>> libraries = {
       {"grpc", edge},       {"google/protobuf", edge}, {"prometheus/", {"rpc"}},
       {"Civet", {"rpc"}},   {"sqlite3", {"catalog"}},  {"libmount", {"os"}},

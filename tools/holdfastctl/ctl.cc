@@ -1,7 +1,8 @@
 #include "ctl.h"
 
-#include <array>
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <ostream>
 #include <sstream>
 
@@ -16,17 +17,28 @@ namespace {
 using Command = absl::Status (*)(const Request&, Surroundings&);
 
 // The server's variables are lawful too: "kubectl exec" runs us in its environment.
-constexpr std::array<std::string_view, 13> kKnownVariables = {
-    "HOLDFAST_ADMIN_SOCKET", "HOLDFAST_ENDPOINT",     "HOLDFAST_FREEZE_DEADLINE",
-    "HOLDFAST_HTTP_LISTEN",  "HOLDFAST_KUBELET_ROOT", "HOLDFAST_LOG_FORMAT",
-    "HOLDFAST_LOG_LEVEL",    "HOLDFAST_MAX_VOLUMES",  "HOLDFAST_NODE_ID",
-    "HOLDFAST_POOL",         "HOLDFAST_RUN_FOLDER",   "HOLDFAST_SHUTDOWN_TIMEOUT",
-    "HOLDFAST_TRASH_GRACE"};
+constexpr std::string_view kKnownVariables[] = {
+    "HOLDFAST_ADMIN_SOCKET",
+    "HOLDFAST_ENDPOINT",
+    "HOLDFAST_FREEZE_DEADLINE",
+    "HOLDFAST_HTTP_LISTEN",
+    "HOLDFAST_KUBELET_REGISTRATION",
+    "HOLDFAST_KUBELET_ROOT",
+    "HOLDFAST_LOG_FORMAT",
+    "HOLDFAST_LOG_LEVEL",
+    "HOLDFAST_MAX_VOLUMES",
+    "HOLDFAST_NODE_ID",
+    "HOLDFAST_POOL",
+    "HOLDFAST_RUN_FOLDER",
+    "HOLDFAST_SHUTDOWN_TIMEOUT",
+    "HOLDFAST_TRASH_GRACE",
+};
 
 absl::Status CheckEnvironment(const std::map<std::string, std::string>& environment) {
   for (const auto& [name, value] : environment) {
     if (!name.starts_with("HOLDFAST_")) continue;
-    if (std::find(kKnownVariables.begin(), kKnownVariables.end(), name) == kKnownVariables.end()) {
+    if (std::find(std::begin(kKnownVariables), std::end(kKnownVariables), name) ==
+        std::end(kKnownVariables)) {
       return absl::InvalidArgumentError(
           fmt::format("environment variable {}: expected one that Holdfast knows, found none such; "
                       "correct or unset it",
