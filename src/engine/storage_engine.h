@@ -59,7 +59,8 @@ class StorageEngine {
   // than its source among them). INVALID_ARGUMENT: content differs from the source's, or no such
   // pool. RESOURCE_EXHAUSTED: it would break the space invariant in every fitting pool.
   virtual absl::StatusOr<Volume> CreateVolume(const VolumeRequest& request) = 0;
-  // OK when there is none. FAILED_PRECONDITION while it is staged or attached.
+  // OK when there is none. FAILED_PRECONDITION while it is in use; one that is only staged, which
+  // kubelet can forget, is unstaged first where the engine was told how.
   virtual absl::Status DeleteVolume(std::string_view id) = 0;
   // The image at least `required`, never shrunk. The filesystem is grown by the node. OUT_OF_RANGE
   // when the limit is below, or when the pool has no room (the resizer would retry for ever).

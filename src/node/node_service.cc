@@ -11,6 +11,12 @@ absl::StatusOr<VolumeLocks::Guard> NodeService::Lock(const std::string& volume_i
   return engine_.locks().TryLock(VolumeKey(parsed->name_hash));
 }
 
+absl::Status NodeService::CheckNothingAt(const std::string& path, const absl::Status& not_found) {
+  ASSIGN_OR_RETURN(const std::string target, host_.ResolveTarget(path));
+  ASSIGN_OR_RETURN(const auto mount, host_.MountedAt(target));
+  return mount ? not_found : absl::OkStatus();
+}
+
 absl::StatusOr<Presence> NodeService::Ask(const LocalVolume& local) {
   // By the recorded inode, not by the name: a file put in its place hides no loop device.
   ASSIGN_OR_RETURN(FileFacts image, host_.Describe(local.pool->lock));

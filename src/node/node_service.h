@@ -25,9 +25,13 @@ struct NodeOptions {
 // One file per RPC holds its Handle overload. Thread-safe.
 class NodeService final : public csi::v1::Node::Service {
  public:
-  // `engine` and `host` must outlive the service.
+  // `engine` and `host` must outlive the service. From here on the engine's DeleteVolume puts away
+  // what kubelet forgot.
   NodeService(ImageEngine& engine, Host& host, NodeOptions options)
-      : engine_(engine), host_(host), options_(std::move(options)) {}
+      : engine_(engine), host_(host), options_(std::move(options)) {
+    engine_.set_put_away([this](LocalVolume& local) { return PutAwayForgotten(local); });
+  }
+  ~NodeService() override { engine_.set_put_away(nullptr); }
 
 #define HOLDFAST_RPC(Name)                                                       \
   grpc::Status Name(grpc::ServerContext*, const csi::v1::Name##Request* request, \
@@ -68,6 +72,10 @@ class NodeService final : public csi::v1::Node::Service {
 
   // ABORTED when another call has the volume; NOT_FOUND for an id that cannot be one.
   absl::StatusOr<VolumeLocks::Guard> Lock(const std::string& volume_id);
+  // For a volume that no pool has: `not_found`, or OK when nothing is mounted at `path` either. A
+  // delete can come before kubelet's last unpublish or unstage, which kubelet repeats until it is
+  // OK.
+  absl::Status CheckNothingAt(const std::string& path, const absl::Status& not_found);
   absl::StatusOr<Presence> Ask(const LocalVolume& local);
   // The volume's mount at a path that a request names, null when there is none or the path cannot
   // be one.
@@ -101,6 +109,7 @@ class NodeService final : public csi::v1::Node::Service {
   absl::Status WaitUntilFree(const LocalVolume& local, const Presence& presence);
   absl::Status RecordUnseenEnd(LocalVolume& local);
   absl::Status RecordClean(LocalVolume& local);
+  absl::Status PutAwayForgotten(LocalVolume& local);
 
   ImageEngine& engine_;
   Host& host_;

@@ -14,7 +14,13 @@ absl::Status NodeService::Handle(const csi::v1::NodeUnpublishVolumeRequest& requ
   // Lock.
   ASSIGN_OR_RETURN(const auto guard, Lock(volume_id));
   // Ask: whose is what is mounted there?
-  ASSIGN_OR_RETURN(const LocalVolume local, engine_.FindLocal(volume_id));
+  const auto found = engine_.FindLocal(volume_id);
+  if (absl::IsNotFound(found.status())) {
+    RETURN_IF_ERROR(CheckNothingAt(target, found.status()));
+    return host_.RemoveTarget(target);
+  }
+  RETURN_IF_ERROR(found.status());
+  const LocalVolume& local = *found;
   ASSIGN_OR_RETURN(target, host_.ResolveTarget(target));
   // The staged mount looks like a published one, and only the record of the stage tells.
   if (IsStagingPath(local.volume, target)) {

@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 
 #include "base/refusal.h"
 #include "base/status_macros.h"
 #include "engine/image/private_mount.h"
 #include "integrity/identity_check.h"
 #include "integrity/verdict.h"
+#include "node/capability_check.h"
 #include "node/node_service.h"
 #include "rpc/parse.h"
 
@@ -20,7 +22,10 @@ absl::Status NodeService::Handle(const csi::v1::NodeUnstageVolumeRequest& reques
   // Lock.
   ASSIGN_OR_RETURN(const auto guard, Lock(volume_id));
   // Ask the catalog and the kernel what is already so.
-  ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(volume_id));
+  auto found = engine_.FindLocal(volume_id);
+  if (absl::IsNotFound(found.status())) return CheckNothingAt(staging, found.status());
+  RETURN_IF_ERROR(found.status());
+  LocalVolume& local = *found;
   ASSIGN_OR_RETURN(staging, host_.ResolveTarget(staging));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   if (!presence.loop) return RecordUnseenEnd(local);
@@ -96,6 +101,31 @@ absl::Status NodeService::RecordClean(LocalVolume& local) {
   local.volume.stage.terms.reset();
   local.volume.stage.staging_digest.clear();
   return Record(local);
+}
+
+// kubelet forgets a volume when it restarts after the last unpublish and before the unstage: nobody
+// calls NodeUnstageVolume any more, and the volume could never be deleted. What is put away here is
+// the stage that was recorded under this boot, when it is the only mount: a mount at another path
+// is a target, or somebody's own.
+absl::Status NodeService::PutAwayForgotten(LocalVolume& local) {
+  ASSIGN_OR_RETURN(const Presence presence, Ask(local));
+  if (!presence.loop) return absl::OkStatus();
+  const StageRecord& record = local.volume.stage;
+  ASSIGN_OR_RETURN(const std::string boot_id, host_.BootId());
+  if (record.last_end != LastEnd::kStaged || record.boot_id != boot_id) return absl::OkStatus();
+  if (local.volume.content == Content::kBlock) {
+    if (!presence.mounts.empty() || presence.loop->autoclear) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const auto holders, host_.HoldersOf(*presence.loop));
+    if (!holders.empty()) return absl::OkStatus();
+    spdlog::warn("volume {} is deleted while it is staged: unstaging it first", local.volume.id);
+    RETURN_IF_ERROR(host_.Detach(*presence.loop));
+    return RecordClean(local);
+  }
+  if (presence.mounts.size() != 1) return absl::OkStatus();
+  const std::string staging = presence.mounts.front().target;
+  if (!IsStagingPath(local.volume, staging)) return absl::OkStatus();
+  spdlog::warn("volume {} is deleted while it is staged: unstaging it first", local.volume.id);
+  return UnstageFilesystem(local, staging, presence);
 }
 
 }  // namespace holdfast

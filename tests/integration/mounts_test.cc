@@ -176,6 +176,32 @@ TEST_P(MountsTest, Unstage_WhilePublished_IsRefused_AndDeleteToo) {
   EXPECT_EQ(WriteBytes(DataPath(claim, target), 0, kMiB, 2), 0);
 }
 
+// kubelet restarts between the last unpublish and the unstage, and never calls the unstage.
+TEST_P(MountsTest, Delete_OfAStagedVolumeThatKubeletForgot_UnstagesItFirst) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "forgotten", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  EXPECT_EQ(WriteBytes(DataPath(claim, target), 0, kMiB, 4), 0);
+  ASSERT_OK(Unpublish(claim));
+  KillAndRestart();
+  EXPECT_EQ(LoopsOfImage(claim).size(), 1u);
+  EXPECT_OK(Delete(claim));
+  EXPECT_FALSE(Mounted(StagingPath(claim)));
+  EXPECT_EQ(LoopsBelow(folder()).size(), 1u);  // the pool's
+  EXPECT_OK(Unstage(claim));                   // should kubelet remember after all
+}
+
+TEST_P(MountsTest, Delete_OfAForgottenVolumeThatAProcessHolds_IsRefusedUntilItEnds) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "held", .content = content()}));
+  ASSERT_OK(Stage(claim));
+  const auto holder = StartReader(block() ? LoopsOfImage(claim).at(0) : StagingPath(claim));
+  EXPECT_TRUE(Refused(Delete(claim), kInUse));
+  EXPECT_EQ(LoopsOfImage(claim).size(), 1u);
+  EXPECT_EQ(Mounted(StagingPath(claim)), !block());
+  holder->Kill();
+  EXPECT_OK(Delete(claim));
+  EXPECT_EQ(LoopsBelow(folder()).size(), 1u);  // the pool's
+}
+
 TEST_P(MountsTest, Unpublish_WithAnotherVolumesId_NeverUnmounts) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "mine", .content = content()}));
   ASSERT_OK_AND_ASSIGN(const Claim other, Create({.name = "other", .content = content()}));

@@ -116,8 +116,8 @@ TEST(NodeStageVolume, OnOtherTerms_IsAlreadyExists) {
   *request.mutable_volume_capability() =
       CapabilityOf("ext4", csi::v1::VolumeCapability::AccessMode::MULTI_NODE_READER_ONLY);
   csi::v1::NodeStageVolumeResponse response;
-  ExpectRefused(rig.node->NodeStageVolume(nullptr, &request, &response),
-                StatusCode::ALREADY_EXISTS, "unstage it first");
+  ExpectRefused(rig.node->NodeStageVolume(nullptr, &request, &response), StatusCode::ALREADY_EXISTS,
+                "unstage it first");
 }
 
 TEST(NodePublishVolume, WithoutAStage_IsRefused) {
@@ -232,14 +232,99 @@ TEST(NodeExpandVolume, Ext4OnAHostThatCannot_SaysSoAndGrowsAtTheNextStage) {
   EXPECT_EQ(rig.Row(id).filesystem_bytes, 128 * kMiB);
 }
 
-TEST(DeletingAStagedVolume, IsRefusedUntilItIsUnstaged) {
+TEST(DeletingAVolume, ThatIsPublished_IsRefusedAndChangesNothing) {
+  for (const std::string content : {"ext4", "block"}) {
+    Rig rig;
+    const std::string id = rig.MustCreate("a", content);
+    ASSERT_TRUE(rig.Stage(id, content).ok());
+    ASSERT_TRUE(rig.Publish(id, "pod", content).ok());
+    const size_t mounts = rig.machine.MountCount();
+    ExpectRefused(rig.Delete(id), StatusCode::FAILED_PRECONDITION, "/dev/loop");
+    EXPECT_EQ(rig.machine.MountCount(), mounts);
+    EXPECT_EQ(rig.Row(id).stage.last_end, LastEnd::kStaged);
+    ASSERT_TRUE(rig.Unpublish(id).ok());
+    ASSERT_TRUE(rig.Unstage(id).ok());
+    EXPECT_TRUE(rig.Delete(id).ok());
+    EXPECT_TRUE(rig.Delete(id).ok());
+  }
+}
+
+TEST(DeletingAVolume, ThatKubeletForgotWhileItWasStaged_UnstagesItFirst) {
+  for (const std::string content : {"ext4", "xfs", "btrfs", "block"}) {
+    Rig rig;
+    auto request = rig.CreateRequest("a", content);
+    request.mutable_capacity_range()->set_required_bytes(512 * kMiB);
+    csi::v1::Volume volume;
+    ASSERT_TRUE(rig.Create(request, &volume).ok()) << content;
+    ASSERT_TRUE(rig.Stage(volume.volume_id(), content).ok());
+    ASSERT_TRUE(rig.Publish(volume.volume_id(), "pod", content).ok());
+    ASSERT_TRUE(rig.Unpublish(volume.volume_id()).ok());
+    rig.Restart();  // what a driver remembers is not needed for it
+    const grpc::Status deleted = rig.Delete(volume.volume_id());
+    EXPECT_TRUE(deleted.ok()) << content << ": " << deleted.error_message();
+    EXPECT_EQ(rig.machine.MountCount(), 0U) << content;
+    EXPECT_TRUE(rig.machine.OpenLoops().empty()) << content;
+  }
+}
+
+// The provisioner can be faster than kubelet, which repeats its calls until they are OK.
+TEST(DeletingAVolume, BeforeKubeletsLastCalls_LetsThemSucceed) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a"), other = rig.MustCreate("b");
+  ASSERT_TRUE(rig.Stage(id).ok());
+  ASSERT_TRUE(rig.Delete(id).ok());
+  EXPECT_TRUE(rig.Unpublish(id).ok());
+  EXPECT_TRUE(rig.Unstage(id).ok());
+  // But what is mounted there is another volume's, and stays.
+  ASSERT_TRUE(rig.Stage(other).ok());
+  ASSERT_TRUE(rig.Publish(other).ok());
+  ExpectRefused(rig.Unpublish(id), StatusCode::NOT_FOUND, id);
+  EXPECT_EQ(rig.machine.MountCount(), 2U);
+  ExpectRefused(rig.Unstage("garbage"), StatusCode::NOT_FOUND, "garbage");
+}
+
+// kubelet's order was broken: the stage is gone and a pod's target is not.
+TEST(DeletingAVolume, WhoseOnlyMountIsATarget_IsRefused) {
   Rig rig;
   const std::string id = rig.MustCreate("a");
   ASSERT_TRUE(rig.Stage(id).ok());
+  ASSERT_TRUE(rig.Publish(id).ok());
+  ASSERT_TRUE(rig.machine.Unmount(rig.StagingPath(id)).ok());
   ExpectRefused(rig.Delete(id), StatusCode::FAILED_PRECONDITION, "/dev/loop");
+  EXPECT_EQ(rig.machine.MountCount(), 1U);
+}
+
+TEST(DeletingAVolume, StagedByADriverThatRecordedNoPath_IsRefused) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a");
+  ASSERT_TRUE(rig.Stage(id).ok());
+  auto local = rig.engine->FindLocal(id);
+  ASSERT_TRUE(local.ok());
+  local->volume.stage.staging_digest.clear();
+  ASSERT_TRUE(local->pool->catalog->UpdateVolume(local->volume).ok());
+  ExpectRefused(rig.Delete(id), StatusCode::FAILED_PRECONDITION, "/dev/loop");
+  EXPECT_EQ(rig.machine.MountCount(), 1U);
+}
+
+TEST(DeletingAVolume, ForgottenButAliveInAnotherMountNamespace_IsRefusedUntilThatEnds) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a");
+  ASSERT_TRUE(rig.Stage(id).ok());
+  rig.machine.CopyMountsToOtherNamespace("sleep (pid 4711)");
+  ExpectRefused(rig.Delete(id), StatusCode::FAILED_PRECONDITION, "sleep (pid 4711)");
+  EXPECT_EQ(rig.Row(id).state, ObjectState::kReady);
+  rig.machine.EndOtherNamespaces();
+  EXPECT_TRUE(rig.Delete(id).ok());
+}
+
+TEST(DeletingAVolume, AttachedBySomebodyElse_IsRefused) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a", "block");
+  ASSERT_TRUE(rig.Stage(id, "block").ok());
   ASSERT_TRUE(rig.Unstage(id).ok());
-  EXPECT_TRUE(rig.Delete(id).ok());
-  EXPECT_TRUE(rig.Delete(id).ok());
+  const Loop foreign = rig.machine.AttachForeign(rig.ImagePath(id));
+  ExpectRefused(rig.Delete(id), StatusCode::FAILED_PRECONDITION, foreign.path);
+  EXPECT_EQ(rig.machine.OpenLoops().size(), 1U);
 }
 
 }  // namespace

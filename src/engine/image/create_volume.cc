@@ -226,22 +226,31 @@ absl::Status ImageEngine::DeleteVolume(std::string_view id) {
   ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(VolumeKey(parsed->name_hash)));
   ASSIGN_OR_RETURN(Pool* const pool, PoolOf(*parsed));
   if (pool == nullptr) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const auto volume, pool->catalog->FindVolume(id));
+  ASSIGN_OR_RETURN(auto volume, pool->catalog->FindVolume(id));
   if (!volume) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const auto image, host_.OpenFile(pool->volumes, ImageName(volume->incarnation),
-                                                    Access::kReadOnly));
-  if (image) {
-    ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*image));
-    ASSIGN_OR_RETURN(const auto loops, host_.Attachments(facts));
-    if (!loops.empty()) {
-      return absl::FailedPreconditionError(
-          Refusal{"delete of " + volume->id, "a volume that is not in use",
-                  "its image attached as " + loops.front().path,
-                  "end the pods that use it; once kubelet has unstaged it, it can be deleted"}
-              .Sentence());
-    }
+  LocalVolume local{pool, *std::move(volume)};
+  RETURN_IF_ERROR(EndUse(local));
+  return Discard(*pool, local.volume, trash_policy());
+}
+
+// The image is attached nowhere any more; `local` learns what that changed in its row.
+absl::Status ImageEngine::EndUse(LocalVolume& local) {
+  ASSIGN_OR_RETURN(
+      const auto image,
+      host_.OpenFile(local.pool->volumes, ImageName(local.volume.incarnation), Access::kReadOnly));
+  if (!image) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*image));
+  ASSIGN_OR_RETURN(auto loops, host_.Attachments(facts));
+  if (!loops.empty() && put_away_ && local.volume.state == ObjectState::kReady) {
+    RETURN_IF_ERROR(put_away_(local));
+    ASSIGN_OR_RETURN(loops, host_.Attachments(facts));
   }
-  return Discard(*pool, *volume, trash_policy());
+  if (loops.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Refusal{"delete of " + local.volume.id, "a volume that is not in use",
+              "its image attached as " + loops.front().path,
+              "end the pods that use it; once kubelet has unstaged it, it can be deleted"}
+          .Sentence());
 }
 
 }  // namespace holdfast

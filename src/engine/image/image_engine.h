@@ -69,6 +69,11 @@ class ImageEngine final : public StorageEngine {
   absl::StatusOr<UniqueFd> OpenImage(const LocalVolume& local, Access access);
   // Grows an unmounted filesystem to its image (a private detached mount for xfs and btrfs).
   absl::Status GrowFilesystem(const LocalVolume& local, const UniqueFd& image);
+  // How a volume that is attached is put away when nothing but its stage is left of its use, under
+  // its lock: OK, or FAILED_PRECONDITION with who uses it. DeleteVolume calls it, because kubelet
+  // can forget a staged volume. Set once, before calls come in; not set: such a delete is refused.
+  using PutAway = std::function<absl::Status(LocalVolume&)>;
+  void set_put_away(PutAway put_away) { put_away_ = std::move(put_away); }
   // Shared by controller and node: one operation at a time on a volume.
   VolumeLocks& locks() { return locks_; }
 
@@ -104,6 +109,8 @@ class ImageEngine final : public StorageEngine {
   // The row becomes ready, or what was made is discarded.
   absl::StatusOr<Volume> Commit(Pool& pool, Volume volume, const absl::StatusOr<MadeImage>& made);
 
+  absl::Status EndUse(LocalVolume& local);
+
   // create_snapshot.cc
   absl::StatusOr<Snapshot> CutSnapshot(const LocalVolume& source, const UniqueFd& image,
                                        Snapshot snapshot);
@@ -120,6 +127,7 @@ class ImageEngine final : public StorageEngine {
   std::vector<std::unique_ptr<Pool>> pools_;  // ordered by UUID; fixed after Open
   std::vector<RefusedPool> refused_;
   VolumeLocks locks_;
+  PutAway put_away_;
 };
 
 // Keys of VolumeLocks.
