@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -11,6 +13,7 @@ import (
 // used by those that come later. After each, the node's mounts, the events and the log are checked.
 func TestCluster(t *testing.T) {
 	w := startWorld(t)
+	began, done := time.Now(), 0
 	for _, scenario := range []struct {
 		name string
 		run  func(*world, *testing.T)
@@ -25,6 +28,7 @@ func TestCluster(t *testing.T) {
 		{"Two pods of a node share a ReadWriteOnce volume", (*world).sharedByPods},
 		{"A ReadWriteOncePod volume goes from one pod to the next", (*world).readWriteOncePod},
 		{"A raw block volume is written, cut, restored and grown", (*world).rawBlock},
+		{"The checks find what they are for", (*world).controls},
 		{"A volume changed while it was put away reaches no pod and kubelet says why", (*world).changedVolume},
 		{"A staged volume that kubelet forgot is deleted", (*world).forgottenVolume},
 		{"Every program is killed and restarted under the pods", (*world).restarts},
@@ -38,7 +42,10 @@ func TestCluster(t *testing.T) {
 		if !ok {
 			break // what follows builds on it
 		}
+		done++
 	}
+	fmt.Printf("cluster: seed %d: %d scenarios, %d restarts under the pods, %d calls of the driver in %.0f s\n",
+		w.seed, done, w.restarted, strings.Count(w.driverLog(t), " code="), time.Since(began).Seconds())
 }
 
 func (w *world) waitingClaim(t *testing.T) {

@@ -2,8 +2,9 @@ package cluster
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,46 +36,60 @@ func (w *world) deleteEverything(t *testing.T) {
 
 func (w *world) checkNothingLeft(t *testing.T) {
 	t.Helper()
-	volumes, err := w.client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
-	must(t, err)
-	if len(volumes.Items) > 0 {
-		t.Errorf("expected no volume, found %d", len(volumes.Items))
-	}
-	await(t, patience, "no snapshot contents", func() (bool, string) {
-		contents, err := w.dynamic.Resource(snapshotGroup("volumesnapshotcontents")).List(ctx, metav1.ListOptions{})
-		must(t, err)
-		return len(contents.Items) == 0, fmt.Sprint(len(contents.Items))
-	})
-	await(t, patience, "no image attached", func() (bool, string) {
-		loops := w.node.imageLoops()
-		return len(loops) == 0, fmt.Sprint(loops)
-	})
-	for _, kind := range []string{"volume", "snapshot"} {
-		rows, err := w.holdfastctl("--pool", w.pool(), kind, "list", "--json")
-		var found map[string][]json.RawMessage
-		if err == nil {
-			err = json.Unmarshal([]byte(rows), &found)
-		}
-		list, listed := found[kind+"s"]
-		if err != nil || !listed || len(list) > 0 {
-			t.Errorf("expected no %s in the catalog, found %s %v", kind, rows, err)
-		}
-	}
-	for _, folder := range []string{"volumes", "snapshots", "trash", "work"} {
-		w.checkEmpty(t, w.pool()+"/"+folder)
-	}
-	await(t, patience, "kubelet to have forgotten every pod and stage", func() (bool, string) {
-		left, err := w.node.run("find", kubeletRoot+"/pods", kubeletRoot+"/plugins/kubernetes.io/csi/"+driverName,
-			"-mindepth", "1")
-		return err == nil && left == "", left
+	await(t, patience, "nothing to be left", func() (bool, string) {
+		left := w.whatIsLeft(t)
+		return len(left) == 0, strings.Join(left, "; ")
 	})
 }
 
-func (w *world) checkEmpty(t *testing.T, folder string) {
+// whatIsLeft names everything that volumes and snapshots leave somewhere.
+func (w *world) whatIsLeft(t *testing.T) (left []string) {
 	t.Helper()
-	entries, err := os.ReadDir(w.node.inside(folder))
+	volumes, err := w.client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
 	must(t, err)
-	for _, entry := range entries {
-		t.Errorf("expected nothing in %s, found %s", folder, entry.Name())
+	for _, volume := range volumes.Items {
+		left = append(left, "volume "+volume.Name)
 	}
+	contents, err := w.dynamic.Resource(snapshotGroup("volumesnapshotcontents")).List(ctx, metav1.ListOptions{})
+	must(t, err)
+	for _, content := range contents.Items {
+		left = append(left, "snapshot content "+content.GetName())
+	}
+	for device, file := range w.node.imageLoops() {
+		left = append(left, "loop device "+device+" on "+file)
+	}
+	for _, kind := range []string{"volume", "snapshot"} {
+		for _, row := range w.rows(t, kind) {
+			left = append(left, "row of a "+kind+": "+string(row))
+		}
+	}
+	for _, folder := range []string{"volumes", "snapshots", "trash", "work"} {
+		entries, err := os.ReadDir(w.node.inside(filepath.Join(w.pool(), folder)))
+		must(t, err)
+		for _, entry := range entries {
+			left = append(left, "image "+filepath.Join(folder, entry.Name()))
+		}
+	}
+	// Its answer is an error while kubelet removes what it lists.
+	found, err := w.node.run("find", kubeletRoot+"/pods", kubeletRoot+"/plugins/kubernetes.io/csi/"+driverName,
+		"-mindepth", "1", "-maxdepth", "1", "-printf", "kubelet's folder %p\\n")
+	if err != nil || found != "" {
+		left = append(left, found)
+	}
+	return left
+}
+
+// rows of the catalog.
+func (w *world) rows(t *testing.T, kind string) []json.RawMessage {
+	t.Helper()
+	text, err := w.holdfastctl("--pool", w.pool(), kind, "list", "--json")
+	var found map[string][]json.RawMessage
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &found)
+	}
+	rows, listed := found[kind+"s"]
+	if err != nil || !listed {
+		t.Fatalf("%s list: expected a list, found %s %v", kind, text, err)
+	}
+	return rows
 }

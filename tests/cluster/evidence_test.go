@@ -60,15 +60,22 @@ func (w *world) awaitProgress(t *testing.T, pod string, more int) {
 // checkNumbers reads 1, 2, 3, … without a gap, up to `least` or further, through the pod.
 func (w *world) checkNumbers(t *testing.T, pod string, least int) {
 	t.Helper()
-	numbers := strings.Fields(w.exec(t, pod, "cat /data/numbers"))
+	if wrong := wrongNumbers(w.exec(t, pod, "cat /data/numbers"), least); wrong != "" {
+		t.Errorf("pod %s: %s", pod, wrong)
+	}
+}
+
+func wrongNumbers(text string, least int) string {
+	numbers := strings.Fields(text)
 	for i, number := range numbers {
 		if number != strconv.Itoa(i+1) {
-			t.Fatalf("pod %s: expected %d in line %d, found %s", pod, i+1, i+1, number)
+			return fmt.Sprintf("expected %d in line %d, found %s", i+1, i+1, number)
 		}
 	}
 	if len(numbers) < least || least == 0 {
-		t.Errorf("pod %s: expected at least %d lines, which were acknowledged, found %d", pod, least, len(numbers))
+		return fmt.Sprintf("expected at least %d lines, which were acknowledged, found %d", least, len(numbers))
 	}
+	return ""
 }
 
 // writeKnown writes bytes that nobody else can have, and returns their digest.
@@ -191,8 +198,9 @@ func (w *world) expectWarning(text string) {
 // allowWarning is for one that may come, while something was away.
 func (w *world) allowWarning(text string) { w.allowedWarnings = append(w.allowedWarnings, text) }
 
-// checkEvents finds every warning of the scenario that it did not expect, and misses what it did.
-func (w *world) checkEvents(t *testing.T) {
+// wrongEvents are every warning of the scenario that it did not expect, and what it expected and did
+// not come. Each is told once.
+func (w *world) wrongEvents(t *testing.T) (wrong []string) {
 	t.Helper()
 	events, err := w.client.CoreV1().Events("").List(ctx, metav1.ListOptions{})
 	must(t, err)
@@ -208,15 +216,17 @@ func (w *world) checkEvents(t *testing.T) {
 		if i := slices.IndexFunc(w.allowedWarnings, allowed); i >= 0 {
 			met[w.allowedWarnings[i]] = true
 		} else if !slices.Contains(lawfulWarnings, event.Reason) {
-			t.Errorf("event of %s %s: %s", event.InvolvedObject.Kind, event.InvolvedObject.Name, text)
+			wrong = append(wrong, fmt.Sprintf("event of %s %s: %s", event.InvolvedObject.Kind,
+				event.InvolvedObject.Name, text))
 		}
 	}
 	for _, expected := range w.expectedWarnings {
 		if !met[expected] {
-			t.Errorf("expected a warning with '%s', found none", expected)
+			wrong = append(wrong, fmt.Sprintf("expected a warning with '%s', found none", expected))
 		}
 	}
 	w.expectedWarnings, w.allowedWarnings = nil, nil
+	return wrong
 }
 
 // warnings tells what may be the reason for a wait.
@@ -236,31 +246,37 @@ func (w *world) warnings(object string) string {
 
 var neverAnswered = regexp.MustCompile(`code=(INTERNAL|DATA_LOSS|UNKNOWN|UNIMPLEMENTED)`)
 
-// checkLog: no call ended with what only a bug or a damage ends with.
-func (w *world) checkLog(t *testing.T) {
-	t.Helper()
-	log, err := os.ReadFile(w.driver.log)
-	must(t, err)
+// wrongLines are those of the driver's log that end with what only a bug or a damage ends with.
+func wrongLines(log string) (wrong []string) {
 	calls := 0
-	for line := range strings.Lines(string(log)) {
+	for line := range strings.Lines(log) {
 		if strings.Contains(line, " code=") {
 			calls++
 		}
 		if neverAnswered.MatchString(line) || strings.Contains(line, "leaked") {
-			t.Errorf("the driver's log: %s", strings.TrimSpace(line))
+			wrong = append(wrong, "the driver's log: "+strings.TrimSpace(line))
 		}
 	}
 	if calls == 0 {
-		t.Error("expected calls in the driver's log, found none")
+		wrong = append(wrong, "expected calls in the driver's log, found none")
 	}
+	return wrong
+}
+
+func (w *world) driverLog(t *testing.T) string {
+	t.Helper()
+	log, err := os.ReadFile(w.driver.log)
+	must(t, err)
+	return string(log)
 }
 
 // check is what follows every scenario.
 func (w *world) check(t *testing.T) {
 	t.Helper()
 	w.checkMounts(t)
-	w.checkEvents(t)
-	w.checkLog(t)
+	for _, wrong := range append(w.wrongEvents(t), wrongLines(w.driverLog(t))...) {
+		t.Error(wrong)
+	}
 }
 
 // pause gives what should not happen the time to happen.

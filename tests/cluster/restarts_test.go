@@ -54,16 +54,15 @@ func disturbances() []disturbance {
 // lasts. The pods that run never notice, and what is asked meanwhile is done.
 func (w *world) restarts(t *testing.T) {
 	order := rand.New(rand.NewPCG(w.seed, 1))
-	began, count := time.Now(), 0
+	began := time.Now()
 	for round := 0; round == 0 || time.Since(began) < w.budget; round++ {
 		all := disturbances()
 		order.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		for _, d := range all {
-			w.disturb(t, d, strconv.Itoa(count))
-			count++
+			w.disturb(t, d, strconv.Itoa(w.restarted))
+			w.restarted++
 		}
 	}
-	t.Logf("%d restarts, seed %d", count, w.seed)
 	if restarts := w.pod(t, "writer").Status.ContainerStatuses[0].RestartCount; restarts != 0 {
 		t.Errorf("expected the writer to go on, found %d restarts", restarts)
 	}
@@ -176,6 +175,9 @@ func (w *world) reboot(t *testing.T) {
 	w.awaitProgress(t, "writer", 10)
 	w.checkNumbers(t, "writer", acknowledged)
 	w.checkKnown(t, "writer", "/data/known", 16, digest)
+	if booted := w.record(t, w.volumeOf(t, "written")).Stage.BootID; booted != w.node.bootID() {
+		t.Errorf("expected a stage of boot %s, found one of %s", w.node.bootID(), booted)
+	}
 	w.awaitRestart(t, "raw")
 	w.checkKnown(t, "raw", "/dev/volume", 32, raw)
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -96,7 +97,7 @@ func (w *world) rawBlock(t *testing.T) {
 func (w *world) changedVolume(t *testing.T) {
 	volume := w.volumeOf(t, "waiting")
 	byHand := "/run/by-hand"
-	image := filepath.Join(w.pool(), "volumes", w.incarnation(t, volume)+".img")
+	image := filepath.Join(w.pool(), "volumes", w.record(t, volume).Incarnation+".img")
 	output, err := w.node.run("sh", "-ec", fmt.Sprintf(
 		"mkdir -p %[1]s; mount -o loop %[2]s %[1]s; chmod 00711 %[1]s; umount %[1]s", byHand, image))
 	if err != nil {
@@ -119,17 +120,22 @@ func (w *world) changedVolume(t *testing.T) {
 	w.deletePod(t, "deceived")
 }
 
-// incarnation names the volume's image.
-func (w *world) incarnation(t *testing.T, volume string) string {
+// record is what the catalog says of a volume.
+type record struct {
+	Incarnation string // names its image
+	Stage       struct {
+		BootID string `json:"boot_id"`
+	}
+}
+
+func (w *world) record(t *testing.T, volume string) (found record) {
 	t.Helper()
 	text, err := w.holdfastctl("--pool", w.pool(), "volume", "inspect", volume, "--json")
-	if err != nil {
-		t.Fatalf("inspect: %v: %s", err, text)
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &found)
 	}
-	_, rest, found := strings.Cut(text, `"incarnation": "`)
-	name, _, closed := strings.Cut(rest, `"`)
-	if !found || !closed {
-		t.Fatalf("expected an incarnation, found %s", text)
+	if err != nil || found.Incarnation == "" {
+		t.Fatalf("inspect: expected a record, found %v %s", err, text)
 	}
-	return name
+	return found
 }

@@ -38,8 +38,9 @@ type world struct {
 	client  kubernetes.Interface
 	dynamic dynamic.Interface
 
-	seed   uint64        // of whatever is chosen at random
-	budget time.Duration // of the part that can be repeated
+	seed      uint64        // of whatever is chosen at random
+	budget    time.Duration // of the part that can be repeated
+	restarted int           // how often a program was ended under the pods
 
 	expectedWarnings, allowedWarnings []string // of the scenario that runs
 
@@ -104,12 +105,12 @@ func (w *world) readOptions(t *testing.T) {
 		return value
 	}
 	w.seed = number("HOLDFAST_TEST_SEED", rand.Uint64())
-	otherwise := uint64(0)
+	otherwise := uint64(60)
 	if os.Getenv("HOLDFAST_TEST_FULL") != "" {
 		otherwise = 600
 	}
 	w.budget = time.Duration(number("HOLDFAST_TEST_BUDGET", otherwise)) * time.Second
-	t.Logf("seed %d", w.seed)
+	fmt.Printf("cluster: seed %d, budget %v\n", w.seed, w.budget)
 }
 
 func (w *world) log(name string) string { return filepath.Join(w.folder, "log", name+".log") }
