@@ -13,7 +13,6 @@ import (
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
-	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
@@ -22,7 +21,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl …")
+		fmt.Fprintln(os.Stderr, "usage: kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet …")
 		os.Exit(2)
 	}
 	name := os.Args[1]
@@ -40,8 +39,6 @@ func main() {
 		c = scheduler.NewSchedulerCommand()
 	case "kubelet":
 		c = kubelet.NewKubeletCommand(context.Background())
-	case "kubectl":
-		c = kubectl.NewDefaultKubectlCommand()
 	default:
 		fmt.Fprintln(os.Stderr, "kubernetes: no program", name)
 		os.Exit(2)
