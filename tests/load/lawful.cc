@@ -99,9 +99,8 @@ Progress CreateVolume(const Rules& rules, const Call& call, const Answer& answer
 Progress DeleteVolume(const Call& call, const Answer& answer, World& world) {
   const auto volume = world.volumes.find(call.volume);
   if (volume == world.volumes.end()) return Expect(Code::kOk, answer);
-  const bool in_use =
-      kDeleteUnstages ? !volume->second.targets.empty() : volume->second.staged.has_value();
-  if (in_use) return Expect(Code::kFailedPrecondition, answer);
+  // A stage without targets is one that kubelet forgot.
+  if (!volume->second.targets.empty()) return Expect(Code::kFailedPrecondition, answer);
   world.volumes.erase(volume);
   return Expect(Code::kOk, answer);
 }

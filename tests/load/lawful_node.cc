@@ -91,7 +91,11 @@ Progress NodeExpand(const Rules& rules, const Call& call, const Answer& answer,
 
 Progress NodeStep(const Rules& rules, const Call& call, const Answer& answer, World& world) {
   const auto volume = world.volumes.find(call.volume);
-  if (volume == world.volumes.end()) return Expect(Code::kNotFound, answer);
+  if (volume == world.volumes.end()) {
+    // kubelet repeats these until they are OK, and its volume may be gone by then.
+    const bool takes_away = call.method == Method::kUnstage || call.method == Method::kUnpublish;
+    return Expect(takes_away ? Code::kOk : Code::kNotFound, answer);
+  }
   switch (call.method) {
     case Method::kStage:
       return Stage(call, answer, volume->second);

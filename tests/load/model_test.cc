@@ -75,6 +75,7 @@ TEST(ModelTest, PlantedWrongCodes_AreFound) {
       {&none, Method::kDeleteVolume, Code::kNotFound},
       {&none, Method::kGetVolume, Code::kInvalidArgument},
       {&none, Method::kStage, Code::kInternal},
+      {&none, Method::kUnstage, Code::kNotFound},
       {&none, Method::kCreateVolume, Code::kResourceExhausted},
       {&none, Method::kCreateVolume, Code::kAlreadyExists},
       {&put_away, Method::kGetVolume, Code::kNotFound},

@@ -118,8 +118,4 @@ struct Rules {
   bool ext4_grows_mounted = false;  // CAP_SYS_RESOURCE
 };
 
-// A volume that is staged and has no target is unstaged by DeleteVolume (kubelet may forget it);
-// without that it is FAILED_PRECONDITION.
-inline constexpr bool kDeleteUnstages = true;
-
 }  // namespace holdfast::load
