@@ -77,6 +77,13 @@ absl::Status NodeService::RecordUnseenEnd(LocalVolume& local) {
   if (local.volume.stage.last_end != LastEnd::kStaged) return absl::OkStatus();
   if (local.volume.content == Content::kBlock) return RecordClean(local);
   const auto read_root = [&]() -> absl::StatusOr<RootAttributes> {
+    {
+      // A repair under way, or a copy that is mounted: mounting the image too would damage it.
+      ASSIGN_OR_RETURN(const UniqueFd looked, engine_.OpenImage(local, Access::kReadOnly));
+      ASSIGN_OR_RETURN(const auto writer, host_.OtherWriter(looked));
+      if (writer) return absl::FailedPreconditionError("open in " + *writer);
+    }
+    RETURN_IF_ERROR(CheckNoTwin(local));
     ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadWrite));
     ASSIGN_OR_RETURN(const auto found, host_.Identify(image));
     RETURN_IF_ERROR(CheckIdentity(local.volume, found));

@@ -1,6 +1,9 @@
 // Expansions that fail half-way: whatever is behind the row's end of an image is nobody's.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/sizes.h"
 #include "tests/fakes/status_asserts.h"
 #include "tests/rig/rig.h"
@@ -69,6 +72,30 @@ TEST(ExpandVolume, OfAVolumeWhoseRootWasChanged_IsRefusedBeforeItsFilesystemGrow
   rig.machine.EditRootOffline(rig.ImagePath(id), [](RootAttributes& root) { root.mode = 02777; });
   EXPECT_FALSE(rig.Stage(id).ok());
   EXPECT_EQ(rig.Row(id).filesystem_bytes, kBefore);
+}
+
+// Thin volumes allocate nothing when they grow: only their rows tell the next one what is owed.
+TEST(ExpandVolume, OfManyThinVolumesAtOnce_NeverOversubscribes) {
+  Rig rig({.pool_bytes = 4 * kGiB});
+  std::vector<std::string> ids;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    csi::v1::CreateVolumeRequest request = rig.CreateRequest(name, "block");
+    (*request.mutable_parameters())["provisioning"] = "thin";
+    csi::v1::Volume volume;
+    ASSERT_TRUE(rig.Create(request, &volume).ok());
+    ids.push_back(volume.volume_id());
+  }
+  std::atomic<int> grown = 0;
+  {
+    std::vector<std::jthread> clients;
+    for (const std::string& id : ids) {
+      clients.emplace_back(
+          [&rig, &grown, id] { grown += rig.Expand(id, 3 * kGiB / 2).ok() ? 1 : 0; });
+    }
+  }
+  EXPECT_GT(grown, 0);
+  const PoolSpace space = rig.engine->Pools().front().space;
+  EXPECT_GE(space.free_bytes, space.owed_bytes + space.floor_bytes);
 }
 
 }  // namespace

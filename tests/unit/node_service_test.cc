@@ -219,6 +219,18 @@ TEST(NodeUnstageVolume, RootChangedAfterAnUnstageThatWasHeldOnce_IsRefused) {
   ExpectRefused(rig.Stage(id), StatusCode::FAILED_PRECONDITION, "mode 2777");
 }
 
+TEST(NodeUnstageVolume, EndedUnseenAndOpenInAnotherProgram_IsNotMountedToLook) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a");
+  ASSERT_TRUE(rig.Stage(id).ok());
+  rig.machine.CopyMountsToOtherNamespace("sleep (pid 4711)");
+  EXPECT_FALSE(rig.Unstage(id).ok());
+  rig.machine.EndOtherNamespaces();
+  rig.machine.OpenImageAs(rig.ImagePath(id), "e2fsck (pid 4712)");
+  EXPECT_TRUE(rig.Unstage(id).ok());
+  EXPECT_EQ(rig.Row(id).stage.last_end, LastEnd::kStaged) << "it was looked at";
+}
+
 TEST(NodeExpandVolume, Ext4OnAHostThatCannot_SaysSoAndGrowsAtTheNextStage) {
   Rig rig;
   const std::string id = rig.MustCreate("a");

@@ -15,6 +15,9 @@ void Move(Rig& rig, const std::string& from, const std::string& to, const std::s
 
 using Names = std::vector<std::string>;
 
+// Of the mutating calls of a cut: the file is made, tuned, cloned and synced before it.
+constexpr int64_t kRenameOfASnapshot = 4;
+
 // The power went after the claim and before the rename was on the disk.
 TEST(Recovery, AnImageInWork_ThatAReadyRowClaims_TakesItsPlace) {
   Rig rig;
@@ -56,6 +59,18 @@ TEST(Recovery, AFileInWork_ThatNobodyClaims_IsRemoved) {
   ASSERT_OK(rig.machine.CreateFile(work, "0b0e9d0a-8f0a-4a1c-9d6a-2f6f0f6f0f6f.img").status());
   rig.Restart();
   EXPECT_EQ(rig.machine.FilesIn("/pool/work"), Names{});
+  EXPECT_TRUE(rig.Stage(id).ok());
+}
+
+// What is no file, or a copy of what has its place, keeps nobody from his volumes.
+TEST(Recovery, WhatCannotBeSettledInWork_IsLeftThere) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a");
+  rig.machine.MakeFolders("/pool/work/folder");
+  rig.machine.MakeFile("/pool/work/" + rig.machine.FilesIn("/pool/volumes").front());
+  rig.Restart();
+  EXPECT_EQ(rig.engine->Pools().front().refusal, "");
+  EXPECT_EQ(rig.machine.FilesIn("/pool/work").size(), 2u);
   EXPECT_TRUE(rig.Stage(id).ok());
 }
 
@@ -115,6 +130,34 @@ TEST(Recovery, ASnapshotThatWasClaimedAndCouldNotBeShown_IsWholeAfterAStart) {
       last = CutOnADyingPool(host_call, catalog_call);
       shown += last.shown ? 1 : 0;
     }
+  }
+  EXPECT_GT(shown, 0);
+}
+
+// The same without a start: whoever repeats the call is told the truth.
+TEST(Recovery, ASnapshotThatWasClaimedAndCouldNotBeShown_IsShownWhenItIsAskedForAgain) {
+  int shown = 0;
+  bool catalog_failed = true;
+  for (int64_t catalog_call = 0; catalog_failed; ++catalog_call) {
+    SCOPED_TRACE(catalog_call);
+    Rig rig;
+    const std::string id = rig.MustCreate("a", "block");
+    rig.host.plan().FailNth(kRenameOfASnapshot, FaultPlan::Counts::kMutatingCalls,
+                            absl::InternalError("disk gone"), true);
+    rig.catalog_plan.FailNth(catalog_call, FaultPlan::Counts::kAllCalls,
+                             absl::InternalError("disk gone"), true);
+    EXPECT_FALSE(rig.Snapshot("s", id).ok());
+    catalog_failed = rig.catalog_plan.count() > catalog_call;
+    rig.host.plan().Clear();
+    rig.catalog_plan.Clear();
+    shown += rig.machine.FilesIn("/pool/work").empty() ? 0 : 1;
+    csi::v1::Snapshot snapshot;
+    ASSERT_TRUE(rig.Snapshot("s", id, &snapshot).ok());
+    csi::v1::CreateVolumeRequest restore = rig.CreateRequest("b", "block");
+    restore.mutable_volume_content_source()->mutable_snapshot()->set_snapshot_id(
+        snapshot.snapshot_id());
+    const grpc::Status restored = rig.Create(restore, nullptr);
+    EXPECT_TRUE(restored.ok()) << restored.error_message();
   }
   EXPECT_GT(shown, 0);
 }

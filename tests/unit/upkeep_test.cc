@@ -329,5 +329,18 @@ TEST(ShellWord, QuotesWhatAShellWouldTakeApart) {
   EXPECT_EQ(ShellWord(""), "''");
 }
 
+// A request that could never fit must not cost anybody what he may still want back.
+TEST(Trash, OutlivesARequestThatCanNeverFit) {
+  Rig rig({.trash_grace = std::chrono::hours(24)});
+  for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(rig.Delete(rig.MustCreate(name)).ok());
+  csi::v1::CreateVolumeRequest huge = rig.CreateRequest("huge", "block");
+  huge.mutable_capacity_range()->set_required_bytes(int64_t{1} << 40);
+  EXPECT_EQ(rig.Create(huge, nullptr).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(rig.engine->Pools().front().trash_entries, 3u);
+  const std::string id = rig.MustCreate("d", "block");
+  EXPECT_FALSE(rig.Expand(id, uint64_t{1} << 40).ok());
+  EXPECT_EQ(rig.engine->Pools().front().trash_entries, 3u);
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -52,6 +52,8 @@ absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
   ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(SnapshotKey(NameHash(name))));
   ASSIGN_OR_RETURN(const auto existing, FindSnapshotByName(name));
   if (existing && existing->snapshot.state == ObjectState::kReady) {
+    Pool& pool = *existing->pool;
+    RETURN_IF_ERROR(ShowIfHidden(pool, existing->snapshot.incarnation, pool.snapshots));
     if (existing->snapshot.volume_id == volume_id) return existing->snapshot;
     return absl::AlreadyExistsError(Refusal{
         "source of snapshot '" + name + "'", existing->snapshot.volume_id + ", as it was cut",

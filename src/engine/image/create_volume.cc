@@ -91,6 +91,8 @@ absl::StatusOr<Volume> ImageEngine::CreateVolume(const VolumeRequest& request) {
   ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(VolumeKey(NameHash(request.name))));
   ASSIGN_OR_RETURN(auto existing, FindVolumeByName(request.name));
   if (existing && existing->volume.state == ObjectState::kReady) {
+    Pool& pool = *existing->pool;
+    RETURN_IF_ERROR(ShowIfHidden(pool, existing->volume.incarnation, pool.volumes));
     return SameOrConflict(existing->volume, request);
   }
   if (existing) RETURN_IF_ERROR(Discard(*existing->pool, existing->volume, trash_policy()));
@@ -169,8 +171,12 @@ absl::StatusOr<Volume> ImageEngine::CreateFromSnapshot(const VolumeRequest& requ
   // The open file stays readable whatever becomes of the snapshot: no lock on it is needed.
   auto opened = OpenSnapshot(source);
   if (absl::IsDataLoss(opened.status())) {
-    // No file where its row was: deleted in between, or lost.
-    RETURN_IF_ERROR(FindLocalSnapshot(request.source.id).status());
+    // No file where its row was: it is just being shown or deleted (ABORTED), was deleted
+    // (NOT_FOUND), or is lost.
+    ASSIGN_OR_RETURN(const auto guard,
+                     locks_.TryLock(SnapshotKey(ParseId(snapshot.id)->name_hash)));
+    ASSIGN_OR_RETURN(const auto now, FindLocalSnapshot(snapshot.id));
+    opened = OpenSnapshot(now);
   }
   ASSIGN_OR_RETURN(const CloneSource origin, std::move(opened));
   const Volume volume = NewVolumeRow(pool, request, content, capacity);

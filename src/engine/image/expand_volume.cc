@@ -91,18 +91,18 @@ absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const Capa
   }
   const uint64_t growth = target - local.volume.capacity_bytes;
   const uint64_t more = NewVolumeBytes(local.volume.parameters, growth);
-  absl::Status grown = Admit(pool, {.bound_bytes = more, .provisioned_bytes = growth}, [&] {
-    // Allocated under the admission lock: there is no row yet that would count it.
-    return GrowImage(host_, *image, local.volume, target);
-  });
+  Volume larger = local.volume;
+  larger.capacity_bytes = target;
+  // All of it under the admission lock: until its row counts it, nobody else may be admitted.
+  const auto grow = [&]() -> absl::Status {
+    RETURN_IF_ERROR(GrowImage(host_, *image, local.volume, target));
+    return pool.catalog->UpdateVolume(larger);
+  };
+  absl::Status grown = Admit(pool, {.bound_bytes = more, .provisioned_bytes = growth}, grow);
   // The resizer takes RESOURCE_EXHAUSTED for "still running" and would retry for ever.
   if (absl::IsResourceExhausted(grown)) grown = absl::OutOfRangeError(grown.message());
-  if (grown.ok()) {
-    local.volume.capacity_bytes = target;
-    grown = pool.catalog->UpdateVolume(local.volume);
-  }
   if (!grown.ok()) return UndoneAfter(grown, pool, local.volume.id);
-  return local.volume;
+  return larger;
 }
 
 }  // namespace holdfast

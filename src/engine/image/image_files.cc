@@ -147,4 +147,9 @@ absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueF
   return pool.host.Rename(pool.work, name, folder, name);
 }
 
+absl::Status ShowIfHidden(Pool& pool, const std::string& incarnation, const UniqueFd& folder) {
+  const absl::Status shown = ShowImage(pool, incarnation, folder);
+  return absl::IsNotFound(shown) ? absl::OkStatus() : shown;
+}
+
 }  // namespace holdfast

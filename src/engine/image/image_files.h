@@ -44,5 +44,7 @@ absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content cont
 // The image takes its place in `folder`. Its row is ready by then, and nothing is flushed: after a
 // power cut recovery finds it in work/ and shows it again (docs/adr/0008).
 absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueFd& folder);
+// For a ready row that is asked for again: the rename may have failed, and the undo after it.
+absl::Status ShowIfHidden(Pool& pool, const std::string& incarnation, const UniqueFd& folder);
 
 }  // namespace holdfast

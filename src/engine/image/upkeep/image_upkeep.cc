@@ -83,6 +83,8 @@ absl::StatusOr<TrashEntry> ImageUpkeep::RestoreTrash(std::string_view incarnatio
     return none();
   }
   if (!found.trashed && found.state == ObjectState::kReady) return found.entry;
+  RETURN_IF_ERROR(CheckNameIsFree(found.entry.kind, found.entry.name, *found.pool,
+                                  "delete that one first, then restore this one"));
   if (!found.trashed) {
     // An earlier attempt, or a deletion, was interrupted: it is finished, then undone.
     RETURN_IF_ERROR(FinishDeletion(*found.pool, found.entry, engine_.trash_policy()));
@@ -117,20 +119,28 @@ absl::StatusOr<Pool*> ImageUpkeep::FindPool(std::string_view name) {
                                  .Sentence());
 }
 
+// A name is one object, whatever pool it is in.
+absl::Status ImageUpkeep::CheckNameIsFree(ObjectKind kind, const std::string& name,
+                                          const Pool& pool, const std::string& remedy) {
+  for (const auto& other : engine_.pools()) {
+    if (other.get() == &pool) continue;
+    const std::string id = MakeId(kind, other->uuid(), name);
+    ASSIGN_OR_RETURN(const auto volume, other->catalog->FindVolume(id));
+    ASSIGN_OR_RETURN(const auto snapshot, other->catalog->FindSnapshot(id));
+    if (!volume && !snapshot) continue;
+    return absl::AlreadyExistsError(Refusal{"name '" + name + "'", "one that nothing else has",
+                                            id + " in pool " + other->name(), remedy}
+                                        .Sentence());
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Volume> ImageUpkeep::Adopt(std::string_view pool_name, const AdoptRequest& request) {
   ASSIGN_OR_RETURN(const auto guard, engine_.locks().TryLock(VolumeKey(NameHash(request.name))));
   ASSIGN_OR_RETURN(const auto orphans, engine_.locks().TryLock(kOrphansKey));
   ASSIGN_OR_RETURN(Pool* const pool, FindPool(pool_name));
-  for (const auto& other : engine_.pools()) {
-    if (other.get() == pool) continue;
-    ASSIGN_OR_RETURN(const auto taken, other->catalog->FindVolume(MakeId(
-                                           ObjectKind::kVolume, other->uuid(), request.name)));
-    if (!taken) continue;
-    return absl::AlreadyExistsError(
-        Refusal{"adoption as '" + request.name + "'", "a name that no volume has",
-                taken->id + " in pool " + other->name(), "choose another --name"}
-            .Sentence());
-  }
+  RETURN_IF_ERROR(
+      CheckNameIsFree(ObjectKind::kVolume, request.name, *pool, "choose another --name"));
   return AdoptOrphan(*pool, request, clock_.UnixNanos());
 }
 

@@ -36,6 +36,8 @@ class ImageUpkeep {
   absl::StatusOr<Examination> Examine(bool fix);
 
  private:
+  absl::Status CheckNameIsFree(ObjectKind kind, const std::string& name, const Pool& pool,
+                               const std::string& remedy);
   // Who has an incarnation: a trash entry, or a row.
   struct Whereabouts {
     Pool* pool = nullptr;
