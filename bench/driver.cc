@@ -4,6 +4,8 @@
 #include <grpcpp/grpcpp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@
 #include <fmt/format.h>
 
 #include "base/status_macros.h"
+#include "bench/machine.h"
 
 namespace holdfast::bench {
 namespace {
@@ -25,6 +28,20 @@ namespace {
 constexpr char kNode[] = "bench";
 
 std::string Log(const std::string& folder) { return folder + "/driver.log"; }
+
+std::string Socket(const std::string& folder) { return folder + "/csi.sock"; }
+
+// Somebody listens there.
+bool Accepts(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool connected =
+      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  close(fd);
+  return connected;
+}
 
 std::string LastLine(const std::string& path) {
   std::ifstream file(path);
@@ -71,12 +88,18 @@ csi::v1::VolumeCapability Capability(const std::string& filesystem) {
 
 }  // namespace
 
-Driver::Driver(DriverOptions options, pid_t pid) : options_(std::move(options)), pid_(pid) {
-  const auto channel = grpc::CreateChannel("unix://" + options_.folder + "/csi.sock",
-                                           grpc::InsecureChannelCredentials());
+Driver::Driver(DriverOptions options, const std::string& endpoint) : options_(std::move(options)) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);  // ten thousand volumes in one answer
+  const auto channel =
+      grpc::CreateCustomChannel(endpoint, grpc::InsecureChannelCredentials(), arguments);
   identity_ = csi::v1::Identity::NewStub(channel);
   controller_ = csi::v1::Controller::NewStub(channel);
   node_ = csi::v1::Node::NewStub(channel);
+}
+
+std::unique_ptr<Driver> Driver::At(const std::string& endpoint) {
+  return std::unique_ptr<Driver>(new Driver({}, endpoint));
 }
 
 absl::StatusOr<std::unique_ptr<Driver>> Driver::Start(const DriverOptions& options) {
@@ -87,25 +110,55 @@ absl::StatusOr<std::unique_ptr<Driver>> Driver::Start(const DriverOptions& optio
   int status = 0;
   waitpid(init, &status, 0);
   if (status != 0) return absl::InternalError("holdfastctl pool init: " + LastLine(log));
-  ASSIGN_OR_RETURN(const pid_t pid,
-                   Spawn({options.programs + "/holdfast", "all", "--endpoint",
-                          "unix://" + options.folder + "/csi.sock", "--pool", options.pool,
-                          "--node-id", kNode, "--kubelet-root", options.targets, "--run-folder",
-                          options.folder + "/run", "--trash-grace", "0"},
-                         log));
-  std::unique_ptr<Driver> driver(new Driver(options, pid));
-  for (int tries = 0; tries < 200; ++tries) {
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
-    csi::v1::ProbeResponse response;
-    const grpc::Status probed = driver->identity_->Probe(&context, {}, &response);
-    if (probed.ok() && response.ready().value()) return driver;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  std::unique_ptr<Driver> driver(new Driver(options, "unix://" + Socket(options.folder)));
+  RETURN_IF_ERROR(driver->StartServer());
+  return driver;
+}
+
+absl::Status Driver::StartServer() {
+  const std::string log = Log(options_.folder);
+  ASSIGN_OR_RETURN(pid_, Spawn({options_.programs + "/holdfast", "all", "--endpoint",
+                                "unix://" + Socket(options_.folder), "--pool", options_.pool,
+                                "--node-id", kNode, "--kubelet-root", options_.targets,
+                                "--run-folder", options_.folder + "/run", "--trash-grace", "0"},
+                               log));
+  const Stopwatch watch;
+  // gRPC waits a second after a connection that was refused: it is asked once there is a socket.
+  while (!Accepts(Socket(options_.folder))) {
+    if (watch.Milliseconds() > 10'000) {
+      return absl::InternalError("holdfast did not serve: " + LastLine(log));
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(500));
   }
-  return absl::InternalError("holdfast did not become ready: " + LastLine(log));
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  csi::v1::ProbeResponse response;
+  RETURN_IF_ERROR(Call("Probe", identity_->Probe(&context, {}, &response)));
+  if (response.ready().value()) return absl::OkStatus();
+  return absl::InternalError("holdfast is not ready: " + LastLine(log));
+}
+
+absl::StatusOr<double> Driver::Restart() {
+  kill(pid_, SIGTERM);
+  waitpid(pid_, nullptr, 0);
+  std::filesystem::remove(Socket(options_.folder));
+  const Stopwatch watch;
+  RETURN_IF_ERROR(StartServer());
+  return watch.Milliseconds();
+}
+
+absl::StatusOr<double> Driver::ResidentMib() const {
+  std::ifstream status(fmt::format("/proc/{}/status", pid_));
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.starts_with("VmRSS:")) return std::strtod(line.c_str() + 6, nullptr) / 1024;
+  }
+  return absl::InternalError("no VmRSS of the server");
 }
 
 Driver::~Driver() {
+  if (pid_ == 0) return;
   kill(pid_, SIGTERM);
   waitpid(pid_, nullptr, 0);
 }
@@ -115,7 +168,8 @@ absl::StatusOr<std::string> Driver::CreateVolume(const VolumeWish& wish) {
   request.set_name(wish.name);
   request.mutable_capacity_range()->set_required_bytes(static_cast<int64_t>(wish.bytes));
   *request.add_volume_capabilities() = Capability(wish.filesystem);
-  (*request.mutable_parameters())["provisioning"] = wish.thick ? "thick" : "thin";
+  // Another driver has parameters of its own.
+  if (pid_ != 0) (*request.mutable_parameters())["provisioning"] = wish.thick ? "thick" : "thin";
   csi::v1::VolumeContentSource source;
   if (!wish.from_snapshot.empty()) {
     source.mutable_snapshot()->set_snapshot_id(wish.from_snapshot);
@@ -156,6 +210,28 @@ absl::Status Driver::DeleteSnapshot(const std::string& id) {
   grpc::ClientContext context;
   csi::v1::DeleteSnapshotResponse response;
   return Call("DeleteSnapshot", controller_->DeleteSnapshot(&context, request, &response));
+}
+
+absl::StatusOr<csi::v1::ListVolumesResponse> Driver::ListVolumes(int32_t entries) {
+  csi::v1::ListVolumesRequest request;
+  request.set_max_entries(entries);
+  grpc::ClientContext context;
+  csi::v1::ListVolumesResponse response;
+  RETURN_IF_ERROR(Call("ListVolumes", controller_->ListVolumes(&context, request, &response)));
+  return response;
+}
+
+absl::StatusOr<csi::v1::ListVolumesResponse> Driver::ListAllVolumes() {
+  csi::v1::ListVolumesRequest request;
+  csi::v1::ListVolumesResponse all;
+  do {
+    grpc::ClientContext context;
+    csi::v1::ListVolumesResponse page;
+    RETURN_IF_ERROR(Call("ListVolumes", controller_->ListVolumes(&context, request, &page)));
+    request.set_starting_token(page.next_token());
+    all.MergeFrom(page);
+  } while (!request.starting_token().empty());
+  return all;
 }
 
 absl::StatusOr<double> Driver::ServerMilliseconds(const std::string& method) const {

@@ -27,19 +27,31 @@ struct VolumeWish {
   std::string from_snapshot, from_volume;  // at most one
 };
 
-// Not thread-safe. The process is ended, with everything unmounted by its callers, at scope end.
+// Calls of CSI are thread-safe, the rest is not. The process is ended, with everything unmounted by
+// its callers, at scope end.
 class Driver {
  public:
   // Makes the pool, starts the server, waits until it is ready. INTERNAL with the last line of its
   // log when it does not start.
   static absl::StatusOr<std::unique_ptr<Driver>> Start(const DriverOptions& options);
+  // Any CSI driver that somebody else runs; it is left running.
+  static std::unique_ptr<Driver> At(const std::string& endpoint);
   ~Driver();
+
+  // Ends the server and starts it again. Milliseconds from its start until it said it is ready.
+  absl::StatusOr<double> Restart();
+  // Resident memory of the server.
+  absl::StatusOr<double> ResidentMib() const;
 
   // Ids.
   absl::StatusOr<std::string> CreateVolume(const VolumeWish& wish);
   absl::StatusOr<std::string> CreateSnapshot(const std::string& name, const std::string& volume);
   absl::Status DeleteVolume(const std::string& id);
   absl::Status DeleteSnapshot(const std::string& id);
+  // The first page.
+  absl::StatusOr<csi::v1::ListVolumesResponse> ListVolumes(int32_t entries);
+  // All pages, each as large as the server gives them, in one.
+  absl::StatusOr<csi::v1::ListVolumesResponse> ListAllVolumes();
 
   // Milliseconds from the start of the last call to its answer, as the server's log has it.
   // NOT_FOUND when that was no call of `method`.
@@ -51,11 +63,12 @@ class Driver {
   std::string Target(const std::string& id) const;
 
  private:
-  Driver(DriverOptions options, pid_t pid);
+  Driver(DriverOptions options, const std::string& endpoint);
+  absl::Status StartServer();
   std::string Staging(const std::string& id) const;
 
   const DriverOptions options_;
-  const pid_t pid_;
+  pid_t pid_ = 0;  // 0: not ours
   std::unique_ptr<csi::v1::Identity::Stub> identity_;
   std::unique_ptr<csi::v1::Controller::Stub> controller_;
   std::unique_ptr<csi::v1::Node::Stub> node_;

@@ -15,5 +15,11 @@ absl::Status MeasureS3(Bench& bench);  // s3_overwrite.cc
 absl::Status MeasureS4(Bench& bench);  // s4_space.cc
 absl::Status MeasureM1(Bench& bench);  // m1_stage.cc
 absl::Status MeasureM4(Bench& bench);  // m4_create.cc
+absl::Status MeasureC1(Bench& bench);  // c1_rates.cc
+absl::Status MeasureC1b(Bench& bench);
+absl::Status MeasureC2(Bench& bench);  // c2_c3_many_volumes.cc
+absl::Status MeasureC3(Bench& bench);
+absl::Status MeasureC4(Bench& bench);  // c4_r1_server.cc
+absl::Status MeasureR1(Bench& bench);
 
 }  // namespace holdfast::bench

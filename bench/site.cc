@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/status_macros.h"
+#include "bench/clients.h"
 
 namespace holdfast::bench {
 namespace {
@@ -42,6 +43,8 @@ absl::StatusOr<std::unique_ptr<Site>> Site::Make(SiteKind kind, const std::strin
           : std::vector<std::string>{"mkfs.xfs", "-q", "-f", "-K", "-m", "reflink=1"};
   ASSIGN_OR_RETURN(HandMount mount, HandMount::Make(disk, own + "/disk", mkfs));
   std::unique_ptr<Site> site(new Site(std::move(mount)));
+  site->programs_ = programs;
+  site->folder_ = own;
   site->pool_ = own + "/disk/pool";
   site->by_hand_ = own + "/disk/by-hand";
   site->targets_ = own + "/targets";
@@ -52,6 +55,21 @@ absl::StatusOr<std::unique_ptr<Site>> Site::Make(SiteKind kind, const std::strin
       Driver::Start(
           {.programs = programs, .folder = own, .pool = site->pool_, .targets = site->targets_}));
   return site;
+}
+
+absl::StatusOr<Driver*> Site::CrowdedDriver() {
+  if (crowded_ != nullptr) return crowded_.get();
+  const std::string folder = folder_ + "/crowded", pool = folder_ + "/disk/crowded";
+  std::filesystem::create_directories(folder);
+  std::filesystem::create_directories(pool);
+  ASSIGN_OR_RETURN(
+      auto driver,
+      Driver::Start({.programs = programs_, .folder = folder, .pool = pool, .targets = targets_}));
+  RETURN_IF_ERROR(CallTimes(kManyVolumes, [&](const std::string& name) {
+    return driver->CreateVolume({.name = name, .bytes = kTinyBytes, .thick = false}).status();
+  }));
+  crowded_ = std::move(driver);
+  return crowded_.get();
 }
 
 void Bench::Leave() {

@@ -12,6 +12,9 @@
 
 namespace holdfast::bench {
 
+inline constexpr size_t kManyVolumes = 10'000;
+inline constexpr uint64_t kTinyBytes = uint64_t{1} << 20;  // of each of them
+
 enum class SiteKind {
   kXfs,    // small, every block of its file written before: no first allocation below the pool
   kBtrfs,  // the same
@@ -30,20 +33,33 @@ class Site {
   // For mounts and targets.
   const std::string& targets() const { return targets_; }
   Driver& driver() { return *driver_; }
+  // A second driver, on a pool of its own beside the first: it has kManyVolumes raw block volumes.
+  // Made when first asked for.
+  absl::StatusOr<Driver*> CrowdedDriver();
 
  private:
   explicit Site(HandMount mount) : mount_(std::move(mount)) {}
 
-  HandMount mount_;  // outlives the driver that uses it
-  std::string pool_, by_hand_, targets_;
-  std::unique_ptr<Driver> driver_;
+  HandMount mount_;  // outlives the drivers that use it
+  std::string programs_, folder_, pool_, by_hand_, targets_;
+  std::unique_ptr<Driver> driver_, crowded_;
+};
+
+// CSI drivers that somebody else runs, to be measured instead of ours: one, or one against another.
+struct Endpoints {
+  std::string driver, peer;
 };
 
 // What every row gets.
 class Bench {
  public:
-  Bench(std::string folder, std::string programs, Report& report)
-      : folder_(std::move(folder)), programs_(std::move(programs)), report_(report) {}
+  Bench(std::string folder, std::string programs, Endpoints endpoints, Report& report)
+      : folder_(std::move(folder)),
+        programs_(std::move(programs)),
+        endpoints_(std::move(endpoints)),
+        report_(report) {}
+
+  const Endpoints& endpoints() const { return endpoints_; }
 
   Report& report() { return report_; }
   // Made when first asked for, one at a time: another kind takes the place of the present one.
@@ -53,6 +69,7 @@ class Bench {
 
  private:
   const std::string folder_, programs_;
+  const Endpoints endpoints_;
   Report& report_;
   std::unique_ptr<Site> site_;
   SiteKind kind_ = SiteKind::kXfs;

@@ -43,7 +43,7 @@ std::map<std::string, Extents> ExtentsByPool(StorageEngine& engine) {
 void Serving::Begin(StorageEngine& engine) {
   size_t served = 0;
   std::string first_refusal;
-  for (const PoolStatus& pool : engine.Pools()) {
+  for (const PoolStatus& pool : engine.PoolsInBrief()) {
     if (pool.refusal.empty()) {
       ++served;
       spdlog::info("pool {} ({}) in {}: {} volumes, {} snapshots, {} free", pool.name,

@@ -49,6 +49,19 @@ struct SnapshotFilter {
 // of the machine; it costs no fsync.
 enum class Outlives { kPowerCut, kProcess };
 
+// Of a volume what a start asks of all of them; reading every row's details would take long.
+struct ImageRow {
+  std::string id;
+  std::string incarnation;
+  bool ready = false;
+  uint64_t capacity_bytes = 0;
+};
+
+struct RowCounts {
+  uint64_t volumes = 0, snapshots = 0;  // ready ones
+  uint64_t trash = 0;
+};
+
 class Catalog {
  public:
   enum class Access { kReadOnly, kReadWrite };
@@ -72,6 +85,9 @@ class Catalog {
                                                           uint64_t limit) = 0;
   // Rows of every state, ordered by id: for space arithmetic and recovery.
   virtual absl::StatusOr<std::vector<Volume>> AllVolumes() = 0;
+  // The same, in no order.
+  virtual absl::StatusOr<std::vector<ImageRow>> ImageRows() = 0;
+  virtual absl::StatusOr<RowCounts> Count() = 0;
   // The sums over AllVolumes, without reading them.
   virtual absl::StatusOr<VolumeTotals> Totals() = 0;
 

@@ -98,6 +98,32 @@ absl::StatusOr<std::vector<Volume>> SqliteCatalog::AllVolumes() {
   return Select(kSql, nullptr, &ReadVolume);
 }
 
+absl::StatusOr<std::vector<ImageRow>> SqliteCatalog::ImageRows() {
+  static const std::string kSql =
+      "SELECT id, incarnation, state = 'ready', capacity_bytes FROM volumes";
+  const auto read = [](const Statement& row) -> absl::StatusOr<ImageRow> {
+    return ImageRow{.id = row.Text(0),
+                    .incarnation = row.Text(1),
+                    .ready = row.Int(2) != 0,
+                    .capacity_bytes = row.Unsigned(3)};
+  };
+  return Select<ImageRow>(kSql, nullptr, read);
+}
+
+absl::StatusOr<RowCounts> SqliteCatalog::Count() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  RowCounts counts;
+  const std::pair<const char*, uint64_t*> kinds[] = {
+      {"SELECT count(*) FROM volumes WHERE state = 'ready'", &counts.volumes},
+      {"SELECT count(*) FROM snapshots WHERE state = 'ready'", &counts.snapshots},
+      {"SELECT count(*) FROM trash", &counts.trash}};
+  for (const auto& [sql, count] : kinds) {
+    ASSIGN_OR_RETURN(const int64_t rows, database_->ReadInt(sql));
+    *count = static_cast<uint64_t>(rows);
+  }
+  return counts;
+}
+
 absl::StatusOr<VolumeTotals> SqliteCatalog::Totals() {
   static const std::string kSql = fmt::format("SELECT {} FROM volumes", kVolumeColumns);
   while (true) {

@@ -30,6 +30,8 @@ class SqliteCatalog final : public Catalog {
   absl::Status RemoveVolume(std::string_view id) override;
   absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after, uint64_t limit) override;
   absl::StatusOr<std::vector<Volume>> AllVolumes() override;
+  absl::StatusOr<std::vector<ImageRow>> ImageRows() override;
+  absl::StatusOr<RowCounts> Count() override;
   absl::StatusOr<VolumeTotals> Totals() override;
 
   absl::StatusOr<std::optional<Snapshot>> FindSnapshot(std::string_view id) override;

@@ -82,6 +82,8 @@ class StorageEngine {
 
   // Every configured pool, refused ones included.
   virtual std::vector<PoolStatus> Pools() = 0;
+  // The same without what must be counted: of `space` only size and free are told.
+  virtual std::vector<PoolStatus> PoolsInBrief() = 0;
   // From the same arithmetic as CreateVolume: what it says can be created, can be.
   // INVALID_ARGUMENT: no pool of that name.
   virtual absl::StatusOr<CapacityAnswer> GetCapacity(const ClassParameters& parameters,

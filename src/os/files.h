@@ -76,6 +76,9 @@ class Files {
   virtual absl::StatusOr<std::optional<UniqueFd>> OpenFile(const UniqueFd& folder,
                                                            const std::string& name,
                                                            Access access) = 0;
+  // Bytes of the file of that name, without opening it. nullopt when absent or no regular file.
+  virtual absl::StatusOr<std::optional<uint64_t>> FileSize(const UniqueFd& folder,
+                                                           const std::string& name) = 0;
   // RENAME_NOREPLACE. ALREADY_EXISTS when the new name is taken, NOT_FOUND when the old is absent.
   virtual absl::Status Rename(const UniqueFd& from_folder, const std::string& from,
                               const UniqueFd& to_folder, const std::string& to) = 0;

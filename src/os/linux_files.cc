@@ -113,6 +113,18 @@ absl::StatusOr<std::optional<UniqueFd>> LinuxHost::OpenFile(const UniqueFd& fold
   return std::optional<UniqueFd>(std::move(fd));
 }
 
+absl::StatusOr<std::optional<uint64_t>> LinuxHost::FileSize(const UniqueFd& folder,
+                                                            const std::string& name) {
+  RETURN_IF_ERROR(CheckName(name));
+  struct stat facts;
+  if (fstatat(folder.get(), name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return std::optional<uint64_t>();
+    return ErrnoStatus(errno, "stat", name);
+  }
+  if (!S_ISREG(facts.st_mode)) return std::optional<uint64_t>();
+  return std::optional<uint64_t>(static_cast<uint64_t>(facts.st_size));
+}
+
 absl::Status LinuxHost::Rename(const UniqueFd& from_folder, const std::string& from,
                                const UniqueFd& to_folder, const std::string& to) {
   RETURN_IF_ERROR(CheckName(from));

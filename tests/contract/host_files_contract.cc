@@ -66,6 +66,15 @@ TEST_P(HostContract, OpenFile_OfNothing_IsNullopt) {
   EXPECT_FALSE(file.has_value());
 }
 
+TEST_P(HostContract, FileSize_IsThatOfARegularFile_AndNothingElseHasOne) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd file, host().CreateFile(folder(), "sized"));
+  ASSERT_OK(host().Resize(file, 12 * 4096));
+  ASSERT_OK(host().EnsureFolder(folder(), "sized-sub").status());
+  EXPECT_EQ(*host().FileSize(folder(), "sized").value(), 12u * 4096);
+  EXPECT_EQ(host().FileSize(folder(), "absent").value(), std::nullopt);
+  EXPECT_EQ(host().FileSize(folder(), "sized-sub").value(), std::nullopt);
+}
+
 TEST_P(HostContract, OpenFile_OfALinkOrFolder_IsRefused) {
   ASSERT_OK(NewFile("file"));
   machine().MakeSymlink(folder_path() + "/link", "file");

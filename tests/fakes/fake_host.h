@@ -96,6 +96,8 @@ class FakeHost : public Host {
   absl::StatusOr<UniqueFd> CreateFile(const UniqueFd& folder, const std::string& name) override;
   absl::StatusOr<std::optional<UniqueFd>> OpenFile(const UniqueFd& folder, const std::string& name,
                                                    Access access) override;
+  absl::StatusOr<std::optional<uint64_t>> FileSize(const UniqueFd& folder,
+                                                   const std::string& name) override;
   absl::Status Rename(const UniqueFd& from_folder, const std::string& from,
                       const UniqueFd& to_folder, const std::string& to) override;
   absl::StatusOr<bool> Remove(const UniqueFd& folder, const std::string& name) override;

@@ -113,6 +113,16 @@ absl::StatusOr<std::optional<UniqueFd>> FakeHost::OpenFile(const UniqueFd& folde
   return fd;
 }
 
+absl::StatusOr<std::optional<uint64_t>> FakeHost::FileSize(const UniqueFd& folder,
+                                                           const std::string& name) {
+  const auto opened = OpenFile(folder, name, Access::kReadOnly);
+  if (absl::IsFailedPrecondition(opened.status())) return std::optional<uint64_t>();
+  RETURN_IF_ERROR(opened.status());
+  if (!*opened) return std::optional<uint64_t>();
+  ASSIGN_OR_RETURN(const FileFacts facts, Describe(**opened));
+  return std::optional<uint64_t>(facts.size_bytes);
+}
+
 absl::Status FakeHost::Rename(const UniqueFd& from_folder, const std::string& from,
                               const UniqueFd& to_folder, const std::string& to) {
   const auto lock = Enter();

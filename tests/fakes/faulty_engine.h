@@ -33,6 +33,7 @@ class FaultyEngine final : public StorageEngine {
   READING(absl::StatusOr<std::optional<Snapshot>>, FindSnapshot, (std::string_view id), (id))
   READING(absl::StatusOr<std::vector<Snapshot>>, ListSnapshots, (const SnapshotFilter& filter, std::string_view after, uint64_t limit), (filter, after, limit))
   std::vector<PoolStatus> Pools() override { return inner_.Pools(); }
+  std::vector<PoolStatus> PoolsInBrief() override { return inner_.PoolsInBrief(); }
   READING(absl::StatusOr<CapacityAnswer>, GetCapacity, (const ClassParameters& parameters, std::optional<Content> content), (parameters, content))
 
 #undef READING

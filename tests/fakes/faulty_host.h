@@ -33,6 +33,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, GrowFilesystemOf, (const UniqueFd& folder), (folder))
   MUTATING(absl::StatusOr<UniqueFd>, CreateFile, (const UniqueFd& folder, const std::string& name), (folder, name))
   READING(absl::StatusOr<std::optional<UniqueFd>>, OpenFile, (const UniqueFd& folder, const std::string& name, Access access), (folder, name, access))
+  READING(absl::StatusOr<std::optional<uint64_t>>, FileSize, (const UniqueFd& folder, const std::string& name), (folder, name))
   MUTATING(absl::Status, Rename, (const UniqueFd& from_folder, const std::string& from, const UniqueFd& to_folder, const std::string& to), (from_folder, from, to_folder, to))
   MUTATING(absl::StatusOr<bool>, Remove, (const UniqueFd& folder, const std::string& name), (folder, name))
   READING(absl::StatusOr<FileFacts>, Describe, (const UniqueFd& file), (file))

@@ -41,6 +41,7 @@ class FakeEngine final : public StorageEngine {
                                                       std::string_view after,
                                                       uint64_t limit) override;
   std::vector<PoolStatus> Pools() override;
+  std::vector<PoolStatus> PoolsInBrief() override { return Pools(); }
   absl::StatusOr<CapacityAnswer> GetCapacity(const ClassParameters& parameters,
                                              std::optional<Content> content) override;
 

@@ -234,10 +234,15 @@ absl::StatusOr<std::vector<Snapshot>> ImageEngine::ListSnapshots(const SnapshotF
   return all;
 }
 
-std::vector<PoolStatus> ImageEngine::Pools() {
+std::vector<PoolStatus> ImageEngine::Pools() { return DescribeEach(&DescribePool); }
+
+std::vector<PoolStatus> ImageEngine::PoolsInBrief() { return DescribeEach(&DescribeInBrief); }
+
+std::vector<PoolStatus> ImageEngine::DescribeEach(
+    absl::StatusOr<PoolStatus> (*describe)(const Pool&)) {
   std::vector<PoolStatus> result;
   for (const auto& pool : pools_) {
-    auto status = DescribePool(*pool);
+    auto status = describe(*pool);
     result.push_back(status.ok() ? *std::move(status)
                                  : PoolStatus{.name = pool->name(),
                                               .uuid = pool->uuid(),

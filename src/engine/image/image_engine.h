@@ -47,6 +47,7 @@ class ImageEngine final : public StorageEngine {
                                                       std::string_view after,
                                                       uint64_t limit) override;
   std::vector<PoolStatus> Pools() override;
+  std::vector<PoolStatus> PoolsInBrief() override;
   absl::StatusOr<CapacityAnswer> GetCapacity(const ClassParameters& parameters,
                                              std::optional<Content> content) override;
 
@@ -86,6 +87,7 @@ class ImageEngine final : public StorageEngine {
   TrashPolicy trash_policy() const { return {clock_.UnixNanos(), options_.trash_grace}; }
 
  private:
+  std::vector<PoolStatus> DescribeEach(absl::StatusOr<PoolStatus> (*describe)(const Pool&));
   struct LocalSnapshot {
     Pool* pool;
     Snapshot snapshot;

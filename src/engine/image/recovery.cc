@@ -18,6 +18,17 @@ absl::Status DropTrashWithoutFile(Pool& pool) {
   return absl::OkStatus();
 }
 
+absl::Status RecoverVolume(Pool& pool, const ImageRow& row, const TrashPolicy& policy) {
+  if (row.ready) {
+    ASSIGN_OR_RETURN(const auto bytes,
+                     pool.host.FileSize(pool.volumes, ImageName(row.incarnation)));
+    if (!bytes || *bytes <= row.capacity_bytes) return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const auto volume, pool.catalog->FindVolume(row.id));
+  if (!volume) return absl::OkStatus();
+  return row.ready ? UndoExpansion(pool, *volume) : Discard(pool, *volume, policy);
+}
+
 }  // namespace
 
 absl::Status SettleWorkFolder(Pool& pool) {
@@ -27,21 +38,23 @@ absl::Status SettleWorkFolder(Pool& pool) {
   for (const std::string& name : names) {
     const auto incarnation = IncarnationOf(name);
     const FileClaim* claim = incarnation ? claims.OfIncarnation(*incarnation) : nullptr;
+    ASSIGN_OR_RETURN(const auto bytes, pool.host.FileSize(pool.work, name));
+    if (!bytes) continue;  // no file: not ours, the doctor tells of it
     if (claim == nullptr || claim->state == ObjectState::kCreating) {
       RETURN_IF_ERROR(pool.host.Remove(pool.work, name).status());
     } else if (claim->trashed || claim->state == ObjectState::kReady) {
-      RETURN_IF_ERROR(pool.host.Rename(pool.work, name, FolderOf(pool, claim->Folder()), name));
+      const absl::Status shown =
+          pool.host.Rename(pool.work, name, FolderOf(pool, claim->Folder()), name);
+      // Its file has its place, and somebody put a copy here: the doctor tells of that as well.
+      if (!shown.ok() && !absl::IsAlreadyExists(shown)) return shown;
     }
   }
   return absl::OkStatus();
 }
 
 absl::Status RecoverPool(Pool& pool, const TrashPolicy& policy) {
-  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
-  for (const Volume& volume : volumes) {
-    RETURN_IF_ERROR(volume.state == ObjectState::kReady ? UndoExpansion(pool, volume)
-                                                        : Discard(pool, volume, policy));
-  }
+  ASSIGN_OR_RETURN(const auto rows, pool.catalog->ImageRows());
+  for (const ImageRow& row : rows) RETURN_IF_ERROR(RecoverVolume(pool, row, policy));
   ASSIGN_OR_RETURN(const auto snapshots, pool.catalog->AllSnapshots());
   for (const Snapshot& snapshot : snapshots) {
     if (snapshot.state != ObjectState::kReady) RETURN_IF_ERROR(Discard(pool, snapshot, policy));

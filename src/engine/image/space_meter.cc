@@ -51,15 +51,23 @@ absl::StatusOr<uint64_t> OwedExactly(const Pool& pool, const Volume& volume) {
   return owed;
 }
 
-absl::StatusOr<uint64_t> ReclaimableTrash(const Pool& pool) {
+// What purging the trash gives back: for sure, and at most (blocks that other files share too).
+struct TrashBytes {
+  uint64_t unshared = 0, allocated = 0;
+};
+
+absl::StatusOr<TrashBytes> MeasureTrash(const Pool& pool) {
   ASSIGN_OR_RETURN(const auto entries, pool.catalog->ListTrash());
-  uint64_t bytes = 0;
+  TrashBytes bytes;
   for (const TrashEntry& entry : entries) {
     ASSIGN_OR_RETURN(const auto file, pool.host.OpenFile(pool.trash, ImageName(entry.incarnation),
                                                          Access::kReadOnly));
     if (!file) continue;
     ASSIGN_OR_RETURN(const auto extents, pool.host.Extents(*file));
-    for (const Extent& extent : extents) bytes += extent.shared ? 0 : extent.length;
+    for (const Extent& extent : extents) {
+      bytes.allocated += extent.length;
+      bytes.unshared += extent.shared ? 0 : extent.length;
+    }
   }
   return bytes;
 }
@@ -73,15 +81,31 @@ absl::Status CheckRequest(const Pool& pool, Precision precision, const SpaceRequ
   return CheckFits(space, more, pool.name());
 }
 
+// Whether it would fit if purging gave back all that the trash holds. What never fits must not cost
+// anybody his trash.
+absl::StatusOr<bool> PurgingMayHelp(const Pool& pool, const SpaceRequest& request) {
+  ASSIGN_OR_RETURN(PoolSpace space,
+                   MeasureSpace(pool, Precision::kExact, request.provisioned_bytes));
+  ASSIGN_OR_RETURN(const TrashBytes trash, MeasureTrash(pool));
+  space.free_bytes += trash.allocated;
+  uint64_t more = request.bound_bytes;
+  if (request.exact_bytes) {
+    ASSIGN_OR_RETURN(more, request.exact_bytes());
+  }
+  return CheckFits(space, more, pool.name()).ok();
+}
+
 // Space of removed files comes back late: on XFS from a background worker, on btrfs at its next
-// commit. Nothing is refused before both had their time.
-absl::Status CheckWhenFreed(const Pool& pool, const SpaceRequest& request) {
+// commit. Nothing is refused before both had their time, `longest` at the last look.
+constexpr std::chrono::milliseconds kBriefly{10}, kLong{160};
+absl::Status CheckWhenFreed(const Pool& pool, const SpaceRequest& request,
+                            std::chrono::milliseconds longest) {
   absl::Status fits;
-  for (int wait_ms = 10; wait_ms <= 160; wait_ms *= 2) {
+  for (std::chrono::milliseconds wait{10}; wait <= longest; wait *= 2) {
     RETURN_IF_ERROR(pool.host.SyncFilesystem(pool.root));
     fits = CheckRequest(pool, Precision::kExact, request);
     if (!absl::IsResourceExhausted(fits)) return fits;
-    std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+    std::this_thread::sleep_for(wait);
   }
   return fits;
 }
@@ -135,7 +159,8 @@ absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
       ASSIGN_OR_RETURN(const uint64_t pending, PendingCutBytes(pool, snapshot.volume_id));
       space.owed_bytes += pending;
     }
-    ASSIGN_OR_RETURN(space.trash_bytes, ReclaimableTrash(pool));
+    ASSIGN_OR_RETURN(const TrashBytes trash, MeasureTrash(pool));
+    space.trash_bytes = trash.unshared;
   }
   ASSIGN_OR_RETURN(const FolderFilesystem filesystem, pool.host.DescribeFilesystem(pool.root));
   space.size_bytes = filesystem.size_bytes;
@@ -151,27 +176,37 @@ absl::Status Admit(Pool& pool, const SpaceRequest& request,
   const std::lock_guard admission(pool.admission);
   absl::Status fits = CheckRequest(pool, Precision::kBound, request);
   if (absl::IsResourceExhausted(fits)) fits = CheckRequest(pool, Precision::kExact, request);
-  while (absl::IsResourceExhausted(fits)) {
-    ASSIGN_OR_RETURN(const bool purged, PurgeOldest(pool));
-    if (!purged) break;
-    fits = CheckWhenFreed(pool, request);
+  // What was removed a moment ago may still be on its way back.
+  if (absl::IsResourceExhausted(fits)) fits = CheckWhenFreed(pool, request, kBriefly);
+  if (absl::IsResourceExhausted(fits)) {
+    ASSIGN_OR_RETURN(const bool may_help, PurgingMayHelp(pool, request));
+    while (may_help && absl::IsResourceExhausted(fits)) {
+      ASSIGN_OR_RETURN(const bool purged, PurgeOldest(pool));
+      if (!purged) break;
+      fits = CheckWhenFreed(pool, request, kBriefly);
+    }
   }
-  if (absl::IsResourceExhausted(fits)) fits = CheckWhenFreed(pool, request);
+  if (absl::IsResourceExhausted(fits)) fits = CheckWhenFreed(pool, request, kLong);
   RETURN_IF_ERROR(fits);
   return intend();
 }
 
-absl::StatusOr<PoolStatus> DescribePool(const Pool& pool) {
+absl::StatusOr<PoolStatus> DescribeInBrief(const Pool& pool) {
   PoolStatus status{.name = pool.name(), .uuid = pool.uuid(), .path = pool.path};
   ASSIGN_OR_RETURN(const FolderFilesystem filesystem, pool.host.DescribeFilesystem(pool.root));
   status.filesystem = filesystem.type;
+  status.space.size_bytes = filesystem.size_bytes;
+  status.space.free_bytes = filesystem.free_bytes;
+  ASSIGN_OR_RETURN(const RowCounts rows, pool.catalog->Count());
+  status.volumes = rows.volumes;
+  status.snapshots = rows.snapshots;
+  status.trash_entries = rows.trash;
+  return status;
+}
+
+absl::StatusOr<PoolStatus> DescribePool(const Pool& pool) {
+  ASSIGN_OR_RETURN(PoolStatus status, DescribeInBrief(pool));
   ASSIGN_OR_RETURN(status.space, MeasureSpace(pool, Precision::kExact));
-  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->ListVolumes("", 0));
-  ASSIGN_OR_RETURN(const auto snapshots, pool.catalog->ListSnapshots({}, "", 0));
-  ASSIGN_OR_RETURN(const auto trash, pool.catalog->ListTrash());
-  status.volumes = volumes.size();
-  status.snapshots = snapshots.size();
-  status.trash_entries = trash.size();
   return status;
 }
 

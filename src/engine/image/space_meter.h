@@ -50,7 +50,8 @@ absl::Status Admit(Pool& pool, const SpaceRequest& request,
 // nothing.
 PoolStatus MeasurePoolReadOnly(Host& host, const std::string& path);
 
-// The status of an open pool, exactly counted.
+// The status of an open pool, exactly counted; or without what must be counted.
 absl::StatusOr<PoolStatus> DescribePool(const Pool& pool);
+absl::StatusOr<PoolStatus> DescribeInBrief(const Pool& pool);
 
 }  // namespace holdfast
