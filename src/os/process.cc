@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -26,6 +28,8 @@ sigset_t TerminationSignals() {
 }
 
 }  // namespace
+
+void PreferThisThread() { setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), -20); }
 
 std::string HostName() {
   std::array<char, 256> name{};

@@ -22,6 +22,10 @@ absl::Status EnsureWritableFolder(const std::string& path, const std::string& re
 // the reads (0.6 ms against 0.2). Called before the first thread.
 void KeepFreedMemory();
 
+// Gives the calling thread the highest priority among ordinary ones; where that is not allowed it
+// stays as it is.
+void PreferThisThread();
+
 // SIGTERM and SIGINT wait for WaitForTermination() from here on, SIGPIPE is ignored. Called first
 // thing in main: threads inherit it.
 void BlockTerminationSignals();

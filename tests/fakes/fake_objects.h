@@ -58,6 +58,7 @@ struct FakeLoop {
   bool read_only = false;
   bool discard = false;
   bool autoclear = true;
+  uint64_t dirty_limit_bytes = 0;  // 0: none
   std::weak_ptr<FakeSuper> super;  // the filesystem mounted from it
   std::vector<std::string> foreign_openers;
 };
@@ -74,7 +75,8 @@ struct FakeSuper {
   const Content content;
   const bool read_only;
   bool frozen = false;
-  bool crashed = false;  // the power went: nothing is written any more
+  bool shut_down = false;  // FS_IOC_SHUTDOWN: it answers EIO, and its log stays dirty
+  bool crashed = false;    // the power went: nothing is written any more
   std::string options;
 };
 
