@@ -195,6 +195,7 @@ TEST_P(OvercommitContract, AThinVolumeWithoutReserve_OwesNothing) {
   VolumeRequest request = Request("one", Content::kBlock, 16 * kGiB);
   request.parameters.provisioning = Provisioning::kThin;
   request.parameters.reserve_percent = 0;
+  request.parameters.accepts_lost_writes = true;
   const PoolSpace before = pool().space;
   // A volume's share of metadata is kept whatever its reserve.
   const uint64_t room = std::min(before.free_bytes, before.metadata_free_bytes);
@@ -209,10 +210,11 @@ TEST_P(OvercommitContract, AThinVolumeWithoutReserve_OwesNothing) {
 }
 
 TEST_P(OvercommitContract, ThinVolumesWithoutReserve_MayPromiseMoreThanThePoolHas) {
-  VolumeRequest request = Request("volume", Content::kExt4, 3 * kGiB);
+  const uint64_t half = pool().space.size_bytes / 2 / kMiB * kMiB;
+  VolumeRequest request = Request("volume", Content::kExt4, half);
   request.parameters.provisioning = Provisioning::kThin;
   request.parameters.reserve_percent = 0;
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < 3; ++i) {
     request.name = "volume" + std::to_string(i);
     ASSERT_OK(engine().CreateVolume(request));
   }
@@ -223,7 +225,7 @@ TEST_P(OvercommitContract, ThinVolumesWithoutReserve_MayPromiseMoreThanThePoolHa
   // What a full reserve asks for is still kept.
   request.name = "full";
   request.parameters.reserve_percent = 100;
-  request.capacity = {4 * kGiB, 0};
+  request.capacity = {2 * half, 0};
   EXPECT_CODE(engine().CreateVolume(request), kResourceExhausted);
 }
 

@@ -25,6 +25,9 @@ using std::chrono::steady_clock;
 // The rows change without an admission when a volume is deleted or written; that only lowers the
 // line, so it need not be seen at once.
 constexpr std::chrono::seconds kLineLasts{1};
+// Counting takes long under load, in which a pool can empty, so that Tend counts and Look uses what
+// it found: too high a line at worst.
+constexpr std::chrono::seconds kCountedLineLasts{3};
 // While a pool is below its line nothing is staged, so nothing new can take from it quickly.
 constexpr milliseconds kWaitWhileStopped{20};
 constexpr milliseconds kWaitAfterError{100};
@@ -71,6 +74,7 @@ struct FailStop::Watched {
   std::mutex mutex;  // over all that follows
   std::vector<Stopped> stopped;
   StopLine line;
+  bool counted = false;  // of the line: exactly
   steady_clock::time_point measured_at;
   std::optional<uint64_t> admissions;  // of the pool when the line was measured; none: never
 
@@ -132,22 +136,29 @@ milliseconds FailStop::LookAt(Watched& watched, const Tell& tell) {
   return kWaitWhileStopped;
 }
 
-// The bound while that is enough, by counting when it is not, and always anew before anything is
-// stopped.
+// The bound while that is enough, by counting when it is not, and nothing is stopped by a bound.
 absl::Status FailStop::Measure(Watched& watched, uint64_t free_bytes) {
   const uint64_t admissions = watched.pool.admissions;
   {
     const std::lock_guard lock(watched.mutex);
-    const bool fresh =
-        watched.admissions == admissions && steady_clock::now() - watched.measured_at < kLineLasts;
-    if (fresh && free_bytes >= watched.line.stop()) return absl::OkStatus();
+    const auto age = steady_clock::now() - watched.measured_at;
+    const bool lasts = watched.admissions == admissions &&
+                       age < (watched.counted ? kCountedLineLasts : kLineLasts);
+    if (lasts && (watched.counted || free_bytes >= watched.line.stop())) return absl::OkStatus();
   }
+  return MeasureAnew(watched, free_bytes);
+}
+
+absl::Status FailStop::MeasureAnew(Watched& watched, uint64_t free_bytes) {
+  const uint64_t admissions = watched.pool.admissions;
   ASSIGN_OR_RETURN(StopLine line, MeasureStopLine(watched.pool, Precision::kBound));
-  if (free_bytes < line.low()) {
+  const bool near = free_bytes < line.low() + line.reserve_bytes;
+  if (near) {
     ASSIGN_OR_RETURN(line, MeasureStopLine(watched.pool, Precision::kExact));
   }
   const std::lock_guard lock(watched.mutex);
   watched.line = line;
+  watched.counted = near;
   watched.measured_at = steady_clock::now();
   watched.admissions = admissions;
   return absl::OkStatus();
@@ -249,6 +260,9 @@ void FailStop::Tend(const Tell& tell) {
     // A ballast that cannot be had yet is tried for again; none of it is needed for what is right.
     const auto filesystem = host_.DescribeFilesystem(watched->pool.root);
     if (!filesystem.ok()) continue;
+    if (const auto measured = MeasureAnew(*watched, filesystem->free_bytes); !measured.ok()) {
+      tell(fmt::format("pool {}: {}", watched->pool.name(), std::string(measured.message())));
+    }
     const StopLine line = watched->Line();
     const uint64_t free_bytes = filesystem->free_bytes;
     if (free_bytes >= line.last() + CatalogBallastBytes()) {

@@ -57,6 +57,7 @@ class FailStop {
   Watched* Find(const Pool& pool) const;
   std::chrono::milliseconds LookAt(Watched& watched, const Tell& tell);
   absl::Status Measure(Watched& watched, uint64_t free_bytes);
+  absl::Status MeasureAnew(Watched& watched, uint64_t free_bytes);
   std::vector<Volume> Candidates(Watched& watched, Watermark mark, const Tell& tell);
   void Stop(Watched& watched, Watermark mark, uint64_t free_bytes, const Tell& tell);
   void RecordStops(Watched& watched);
