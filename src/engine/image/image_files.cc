@@ -149,7 +149,9 @@ absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueF
 
 absl::Status ShowIfHidden(Pool& pool, const std::string& incarnation, const UniqueFd& folder) {
   const absl::Status shown = ShowImage(pool, incarnation, folder);
-  return absl::IsNotFound(shown) ? absl::OkStatus() : shown;
+  // It has its place, and in work/ is nothing, or a copy that somebody put there.
+  const bool has_its_place = absl::IsNotFound(shown) || absl::IsAlreadyExists(shown);
+  return has_its_place ? absl::OkStatus() : shown;
 }
 
 }  // namespace holdfast
