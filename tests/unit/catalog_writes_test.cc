@@ -26,7 +26,8 @@ Volume RandomVolume(std::mt19937& random, int number) {
 
 VolumeTotals Counted(Catalog& catalog) {
   VolumeTotals totals;
-  for (const Volume& volume : catalog.AllVolumes().value()) {
+  const auto volumes = catalog.AllVolumes().value();
+  for (const Volume& volume : volumes) {
     totals.capacity_bytes += volume.capacity_bytes;
     totals.owed_bytes += OwedUpperBound(volume);
   }

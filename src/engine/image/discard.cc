@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/status_macros.h"
+#include "engine/image/image_files.h"
 #include "engine/image/trash.h"
 
 namespace holdfast {
@@ -39,7 +40,7 @@ TrashEntry EntryOf(const Snapshot& snapshot) {
 // From its place, or from work/ when it was claimed and never shown.
 absl::Status MoveFileToTrash(Pool& pool, const UniqueFd& folder, const std::string& name) {
   for (const UniqueFd* from : {&folder, static_cast<const UniqueFd*>(&pool.work)}) {
-    const absl::Status renamed = pool.host.Rename(*from, name, pool.trash, name);
+    const absl::Status renamed = MoveImage(pool, name, *from, pool.trash);
     if (!absl::IsNotFound(renamed)) return renamed;
   }
   return absl::OkStatus();  // an earlier attempt came this far

@@ -148,10 +148,25 @@ absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueF
 }
 
 absl::Status ShowIfHidden(Pool& pool, const std::string& incarnation, const UniqueFd& folder) {
+  ASSIGN_OR_RETURN(const auto hidden, pool.host.FileSize(pool.work, ImageName(incarnation)));
+  if (!hidden) return absl::OkStatus();
   const absl::Status shown = ShowImage(pool, incarnation, folder);
-  // It has its place, and in work/ is nothing, or a copy that somebody put there.
-  const bool has_its_place = absl::IsNotFound(shown) || absl::IsAlreadyExists(shown);
-  return has_its_place ? absl::OkStatus() : shown;
+  // It has its place, and in work/ is a copy that somebody put there.
+  return absl::IsAlreadyExists(shown) ? absl::OkStatus() : shown;
+}
+
+absl::Status MoveImage(Pool& pool, const std::string& name, const UniqueFd& from,
+                       const UniqueFd& to) {
+  Host& host = pool.host;
+  const absl::Status moved = host.Rename(from, name, to, name);
+  if (!absl::IsAlreadyExists(moved)) return moved;
+  ASSIGN_OR_RETURN(const auto here, host.OpenFile(from, name, Access::kReadOnly));
+  ASSIGN_OR_RETURN(const auto there, host.OpenFile(to, name, Access::kReadOnly));
+  if (!here || !there) return moved;
+  ASSIGN_OR_RETURN(const FileFacts old_facts, host.Describe(*here));
+  ASSIGN_OR_RETURN(const FileFacts new_facts, host.Describe(*there));
+  if (old_facts.inode != new_facts.inode) return moved;
+  return host.Remove(from, name).status();
 }
 
 }  // namespace holdfast

@@ -44,6 +44,11 @@ absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content cont
 // The image takes its place in `folder`. Its row is ready by then, and nothing is flushed: after a
 // power cut recovery finds it in work/ and shows it again (docs/adr/0008).
 absl::Status ShowImage(Pool& pool, const std::string& incarnation, const UniqueFd& folder);
+// From one folder of the pool to another. A power cut between a rename and its flush may leave the
+// file with both names: it loses the old one. NOT_FOUND: it is not there; ALREADY_EXISTS: another
+// file has the name.
+absl::Status MoveImage(Pool& pool, const std::string& name, const UniqueFd& from,
+                       const UniqueFd& to);
 // For a ready row that is asked for again: the rename may have failed, and the undo after it.
 absl::Status ShowIfHidden(Pool& pool, const std::string& incarnation, const UniqueFd& folder);
 

@@ -2,6 +2,7 @@
 
 #include "base/status_macros.h"
 #include "engine/image/expand_volume.h"
+#include "engine/image/image_files.h"
 #include "engine/image/trash.h"
 #include "engine/image/upkeep/pool_view.h"
 
@@ -43,8 +44,7 @@ absl::Status SettleWorkFolder(Pool& pool) {
     if (claim == nullptr || claim->state == ObjectState::kCreating) {
       RETURN_IF_ERROR(pool.host.Remove(pool.work, name).status());
     } else if (claim->trashed || claim->state == ObjectState::kReady) {
-      const absl::Status shown =
-          pool.host.Rename(pool.work, name, FolderOf(pool, claim->Folder()), name);
+      const absl::Status shown = MoveImage(pool, name, pool.work, FolderOf(pool, claim->Folder()));
       // Its file has its place, and somebody put a copy here: the doctor tells of that as well.
       if (!shown.ok() && !absl::IsAlreadyExists(shown)) return shown;
     }
