@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
   app.add_option("--programs", programs, "The folder of holdfast and holdfastctl")->required();
   Endpoints endpoints;
   app.add_option("--endpoint", endpoints.driver,
-                 "C1 and C2: a CSI driver that runs already, such as unix:///run/csi.sock");
+                 "C1: a CSI driver that runs already, such as unix:///run/csi.sock");
   app.add_option("--peer-endpoint", endpoints.peer, "Another one, to compare it with");
   app.add_flag("--allow-undecided", allow_undecided,
                "Do not fail for figures that a noisy machine left undecided");
