@@ -40,13 +40,25 @@ absl::StatusOr<std::vector<int>> BackedLoops() {
   return numbers;
 }
 
+// Whether the kernel can say what the device backs. It asks the file's filesystem, and one that was
+// shut down (EIO) or lost its server (the rest) knows no answer.
+bool BackingAnswers(const UniqueFd& device) {
+  loop_info64 info = {};
+  if (ioctl(device.get(), LOOP_GET_STATUS64, &info) == 0) return true;
+  return errno != EIO && errno != ENOTCONN && errno != ECONNABORTED && errno != ESTALE;
+}
+
+// Of somebody else's file when its filesystem does not answer: ours did just now, when the image it
+// is looked for was opened. One broken disk of a machine must not stop the volumes of all others.
 absl::StatusOr<std::optional<Loop>> FindLoop(int number) {
   const UniqueFd device(open(LoopPath(number).c_str(), O_RDONLY | O_CLOEXEC));
   if (!device.valid()) {
     if (errno == ENOENT || errno == ENXIO || errno == ENODEV) return std::optional<Loop>();
     return ErrnoStatus(errno, "open", LoopPath(number));
   }
-  return ReadLoop(device, number);
+  absl::StatusOr<std::optional<Loop>> loop = ReadLoop(device, number);
+  if (!loop.ok() && !BackingAnswers(device)) return std::optional<Loop>();
+  return loop;
 }
 
 absl::StatusOr<bool> StillAttached(const Loop& loop) {

@@ -53,9 +53,11 @@ class LoopDevices {
   // FAILED_PRECONDITION, with who holds it open, when it is not free after a second. OK when it is
   // already gone or backs something else by now.
   virtual absl::Status Detach(const Loop& loop) = 0;
-  // All loops whose backing file is that one, in every mount namespace.
+  // All loops whose backing file is that one, in every mount namespace. Its filesystem must have
+  // answered just now: devices on one that answers nothing (shut down) are taken for others'.
   virtual absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) = 0;
-  // Every loop that has something attached, whoever did it.
+  // Every loop that has something attached, whoever did it, but for those on a filesystem that
+  // answers nothing.
   virtual absl::StatusOr<std::vector<Loop>> AllLoops() = 0;
   // LOOP_SET_CAPACITY after the image grew.
   virtual absl::Status UpdateLoopSize(const Loop& loop) = 0;

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/status_macros.h"
 #include "os/unique_fd.h"
 #include "tests/integration/integration_test.h"
 
@@ -245,6 +246,30 @@ TEST_P(FilesystemMountsTest, Unpublish_LeavesAFolderWithFilesAlone) {
   ASSERT_EQ(WriteBytes(target + "/precious", 0, kBlockBytes, 4), 0);
   EXPECT_TRUE(Refused(Unpublish(claim), kInUse, {target}));
   EXPECT_TRUE(HasBytes(target + "/precious", 0, kBlockBytes, 4));
+}
+
+// Every create and stage looks at all loop devices of the machine for the image's own.
+TEST_P(FilesystemMountsTest, SomebodyElsesLoopOnAFilesystemThatWasShutDown_StopsNothing) {
+  const ScratchDisk& broken = AddDisk("broken", 320 * kMiB, MkfsOf(PoolKind::kXfs));
+  const std::string file = broken.path() + "/file";
+  MustRun({"truncate", "--size", "1M", file});
+  std::string loop = MustRun({"losetup", "--find", "--show", file});
+  loop.erase(loop.find('\n'));
+  MustRun({"xfs_io", "-x", "-c", "shutdown", broken.path()});
+  EXPECT_NE(Execute({"losetup", loop}).exit_code, 0) << "the kernel knows what it backs: no test";
+  Claim claim;
+  const auto live = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(claim, Create({.name = "beside", .content = content()}));
+    RETURN_IF_ERROR(Show(claim).status());
+    RETURN_IF_ERROR(Snapshot(claim, "beside").status());
+    RETURN_IF_ERROR(PutAway(claim));
+    return Expand(claim, claim.bytes + 16 * kMiB);
+  };
+  const absl::Status lived = live();
+  const Ended doctor = Ctl({"doctor"});
+  MustRun({"losetup", "--detach", loop});
+  EXPECT_TRUE(lived.ok()) << lived;
+  EXPECT_EQ(doctor.exit_code, 0) << doctor.output;
 }
 
 }  // namespace
