@@ -7,8 +7,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <memory>
 #include <thread>
 
 #include "base/status_macros.h"
@@ -21,24 +19,6 @@ namespace holdfast {
 namespace {
 
 constexpr auto kDetachLimit = std::chrono::seconds(1);
-
-// Numbers of the devices that have something attached. A machine keeps a device for every volume it
-// ever had at once; /proc/partitions names those with a size, at a tenth of what asking each costs.
-absl::StatusOr<std::vector<int>> BackedLoops() {
-  const std::unique_ptr<FILE, int (*)(FILE*)> partitions(fopen("/proc/partitions", "re"), fclose);
-  if (partitions == nullptr) return ErrnoStatus(errno, "open", "/proc/partitions");
-  std::vector<int> numbers;
-  char line[256];
-  while (fgets(line, sizeof(line), partitions.get()) != nullptr) {
-    unsigned int number = 0;
-    char after = 0;
-    // "   7        3    1048576 loop3"; a partition of it is "loop3p1".
-    if (sscanf(line, "%*u %*u %*u loop%u%c", &number, &after) == 2 && after == '\n') {
-      numbers.push_back(static_cast<int>(number));
-    }
-  }
-  return numbers;
-}
 
 // Whether the kernel can say what the device backs. It asks the file's filesystem, and one that was
 // shut down (EIO) or lost its server (the rest) knows no answer.

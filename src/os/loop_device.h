@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "os/files.h"
@@ -14,6 +15,9 @@ namespace holdfast {
 std::string LoopPath(int number);
 // "/sys/block/loop3/queue/discard_max_bytes" for (3, "queue/discard_max_bytes").
 std::string LoopSysfs(int number, const std::string& attribute);
+
+// Numbers of the devices that have something attached, ascending.
+absl::StatusOr<std::vector<int>> BackedLoops();
 
 // What an open device says of itself; nullopt when nothing is attached.
 absl::StatusOr<std::optional<Loop>> ReadLoop(const UniqueFd& device, int number);
