@@ -1,6 +1,6 @@
 // M1: NodeStageVolume and NodePublishVolume of a formatted ext4 volume, as kubelet waits for them,
-// against programs that do the same: blkid -p, losetup, mount, and mount --bind with its flags,
-// which takes a second call (docs/adr/0007-budgets-follow-measured-floors.md). Reported beside it:
+// against programs that do the same: blkid -p, losetup, mount, and mount --bind, which keeps the
+// flags of what it shows (docs/adr/0007-budgets-follow-measured-floors.md). Reported beside it:
 // against losetup, mount and mount --bind alone, which identify nothing and leave suid and devices
 // on.
 #include <filesystem>
@@ -42,10 +42,6 @@ absl::StatusOr<double> StageByHand(const ByHand& paths, Programs programs) {
   ASSIGN_OR_RETURN(const std::string device, MountByHand(paths, programs));
   std::filesystem::create_directory(paths.target);
   RETURN_IF_ERROR(RunProgram("mount", {"--bind", paths.staging, paths.target}).status());
-  if (programs == Programs::kSame) {
-    RETURN_IF_ERROR(
-        RunProgram("mount", {"-o", "remount,bind,nosuid,nodev", paths.target}).status());
-  }
   const double milliseconds = watch.Milliseconds();
   RETURN_IF_ERROR(RunProgram("umount", {paths.target}).status());
   RETURN_IF_ERROR(RunProgram("umount", {paths.staging}).status());

@@ -23,11 +23,11 @@ struct Row {
 
 // In this order: those of one site follow each other.
 constexpr Row kRows[] = {
-    {"D1", MeasureD1},         {"D2", MeasureD2},       {"D3", MeasureD3},
-    {"S3", MeasureS3},         {"S4", MeasureS4},       {"M1", MeasureM1},
-    {"S1", MeasureS1},         {"M4", MeasureM4},       {"C1", MeasureC1, true},
-    {"C1b", MeasureC1b, true}, {"C2", MeasureC2, true}, {"C3", MeasureC3, true},
-    {"R1", MeasureR1, true},   {"C4", MeasureC4, true}};
+    {"D1", MeasureD1},       {"D2", MeasureD2},         {"D3", MeasureD3},
+    {"S3", MeasureS3},       {"S4", MeasureS4},         {"M1", MeasureM1},
+    {"S1", MeasureS1},       {"S2", MeasureS2},         {"M4", MeasureM4},
+    {"C1", MeasureC1, true}, {"C1b", MeasureC1b, true}, {"C2", MeasureC2, true},
+    {"C3", MeasureC3, true}, {"R1", MeasureR1, true},   {"C4", MeasureC4, true}};
 
 std::vector<std::string> RowNames() {
   std::vector<std::string> names;

@@ -11,6 +11,7 @@ absl::Status MeasureD1(Bench& bench);  // d1_d2_paths.cc
 absl::Status MeasureD2(Bench& bench);
 absl::Status MeasureD3(Bench& bench);  // d3_first_write.cc
 absl::Status MeasureS1(Bench& bench);  // s1_cut.cc
+absl::Status MeasureS2(Bench& bench);  // s2_stall.cc
 absl::Status MeasureS3(Bench& bench);  // s3_overwrite.cc
 absl::Status MeasureS4(Bench& bench);  // s4_space.cc
 absl::Status MeasureM1(Bench& bench);  // m1_stage.cc

@@ -10,14 +10,13 @@
 #include <fmt/format.h>
 
 #include "base/status_macros.h"
-#include "bench/fio.h"
+#include "bench/fragmented.h"
 #include "bench/rows.h"
 
 namespace holdfast::bench {
 namespace {
 
 constexpr uint64_t kMib = uint64_t{1} << 20;
-constexpr uint64_t kVolumeBytes = 256 * kMib;
 
 struct ReflinkBudget {
   double fixed_ms, factor;
@@ -46,33 +45,6 @@ struct Subject {
   std::string image;            // to reflink, for kReflink
   double extent_budget_ms = 0;  // not for kNone
 };
-
-// A raw block volume whose image has about that many extents: every second block is overwritten
-// after a snapshot.
-struct Fragmented {
-  std::string id, image;
-  uint64_t extents = 0;
-};
-absl::StatusOr<Fragmented> FragmentedVolume(Driver& driver, const std::string& name,
-                                            uint64_t extents) {
-  ASSIGN_OR_RETURN(const std::string id,
-                   driver.CreateVolume({.name = name, .filesystem = "", .bytes = kVolumeBytes}));
-  ASSIGN_OR_RETURN(OpenVolume volume, OpenVolume::Open(driver, id, ""));
-  RETURN_IF_ERROR(FillFile(volume.path(), kVolumeBytes));
-  if (extents > 1) {
-    ASSIGN_OR_RETURN(const std::string seed, driver.CreateSnapshot(name + "-seed", id));
-    RETURN_IF_ERROR(RunFio({{.file = volume.path(),
-                             .pattern = "write:4k",
-                             .depth = 32,
-                             .total_bytes = extents / 2 * 4096}})
-                        .status());
-    RETURN_IF_ERROR(driver.DeleteSnapshot(seed));
-  }
-  ASSIGN_OR_RETURN(const std::string image, ImageBehind(volume.path(), /*block=*/true));
-  Settle(image);
-  RETURN_IF_ERROR(volume.Close());
-  return Fragmented{.id = id, .image = image, .extents = ExtentCount(image)};
-}
 
 // Milliseconds of a call, which is undone outside of them.
 struct CallTime {
@@ -200,13 +172,13 @@ absl::Status MeasureExtents(Bench& bench, SiteKind kind, uint64_t wanted) {
     RETURN_IF_ERROR(measure("snapshot, attached", snapshot));
     RETURN_IF_ERROR(attached.Close());
     RETURN_IF_ERROR(measure("clone of a volume", [&](const std::string& each) {
-      return TimeClone(driver, {.bytes = kVolumeBytes, .from_volume = volume.id}, each);
+      return TimeClone(driver, {.bytes = kFragmentedBytes, .from_volume = volume.id}, each);
     }));
   }
   if (wanted <= kMostForClones) {
     ASSIGN_OR_RETURN(const std::string source, driver.CreateSnapshot(name + "-source", volume.id));
     RETURN_IF_ERROR(measure("clone of a snapshot", [&](const std::string& each) {
-      return TimeClone(driver, {.bytes = kVolumeBytes, .from_snapshot = source}, each);
+      return TimeClone(driver, {.bytes = kFragmentedBytes, .from_snapshot = source}, each);
     }));
     RETURN_IF_ERROR(driver.DeleteSnapshot(source));
   }

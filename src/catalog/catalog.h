@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "catalog/volume_totals.h"
+#include "catalog/kept_volumes.h"
 #include "volume/ids.h"
 #include "volume/snapshot.h"
 #include "volume/volume.h"
@@ -81,8 +81,8 @@ class Catalog {
   // Removes the row; OK when it is gone.
   virtual absl::Status RemoveVolume(std::string_view id) = 0;
   // Ready rows only, ordered by id, ids greater than `after`, at most `limit` (0: all).
-  virtual absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after,
-                                                          uint64_t limit) = 0;
+  virtual absl::StatusOr<std::vector<ListedVolume>> ListVolumes(std::string_view after,
+                                                                uint64_t limit) = 0;
   // Rows of every state, ordered by id: for space arithmetic and recovery.
   virtual absl::StatusOr<std::vector<Volume>> AllVolumes() = 0;
   // The same, in no order.

@@ -172,6 +172,7 @@ Json Write(const StageRecord& stage) {
           {"root", Optional(stage.root, WriteRoot)},
           {"terms", Optional(stage.terms, WriteTerms)},
           {"stagingDigest", stage.staging_digest},
+          {"diskSequence", stage.disk_sequence},
           {"published", stage.published},
           {"verdict", Optional(stage.verdict, WriteVerdict)}};
 }
@@ -186,6 +187,8 @@ StageRecord ReadStage(const Json& json) {
       .terms = ReadOptional(json, "terms", ReadTerms),
       // Absent in rows of drivers that did not record it.
       .staging_digest = json.value("stagingDigest", ""),
+      .disk_sequence =
+          json.contains("diskSequence") ? ReadNumber<uint64_t>(json, "diskSequence") : 0,
       .published = json.at("published").get<bool>(),
       .verdict = ReadOptional(json, "verdict", ReadVerdict)};
 }

@@ -50,11 +50,11 @@ absl::StatusOr<std::optional<Volume>> SqliteCatalog::FindVolume(std::string_view
   return FirstOf(std::move(rows));
 }
 
-absl::Status SqliteCatalog::Summed(const absl::Status& written, const Volume& volume) {
+absl::Status SqliteCatalog::Keep(const absl::Status& written, const Volume& volume) {
   if (written.ok()) {
-    sums_.Put(volume);
+    kept_.Put(volume);
   } else {
-    sums_.Forget();
+    kept_.Forget();
   }
   return written;
 }
@@ -64,7 +64,7 @@ absl::Status SqliteCatalog::InsertVolume(const Volume& volume, Outlives outlives
       fmt::format("INSERT INTO volumes ({}) VALUES {}", kVolumeColumns, kFifteenValues);
   const std::string details = VolumeDetails(volume);
   const auto bind = [&](Statement& s) { BindVolume(s, volume, details); };
-  return Summed(Change(kSql, bind, outlives).status(), volume);
+  return Keep(Change(kSql, bind, outlives).status(), volume);
 }
 
 absl::Status SqliteCatalog::UpdateVolume(const Volume& volume, Outlives outlives) {
@@ -74,23 +74,31 @@ absl::Status SqliteCatalog::UpdateVolume(const Volume& volume, Outlives outlives
   const std::string details = VolumeDetails(volume);
   const auto bind = [&](Statement& s) { BindVolume(s, volume, details); };
   const auto rows = Change(kSql, bind, outlives);
-  return Summed(rows.ok() ? GoneUnless(*rows, "volume", volume.id) : rows.status(), volume);
+  return Keep(rows.ok() ? GoneUnless(*rows, "volume", volume.id) : rows.status(), volume);
 }
 
 absl::Status SqliteCatalog::RemoveVolume(std::string_view id) {
   const absl::Status removed =
       Change("DELETE FROM volumes WHERE id = ?", [&](Statement& s) { s.Bind(1, id); }).status();
-  removed.ok() ? sums_.Remove(id) : sums_.Forget();
+  removed.ok() ? kept_.Remove(id) : kept_.Forget();
   return removed;
 }
 
-absl::StatusOr<std::vector<Volume>> SqliteCatalog::ListVolumes(std::string_view after,
-                                                               uint64_t limit) {
-  static const std::string kSql =
-      fmt::format("SELECT {} FROM volumes WHERE state = 'ready' AND id > ? ORDER BY id LIMIT ?",
-                  kVolumeColumns);
-  return Select(
-      kSql, [&](Statement& s) { s.Bind(1, after).BindInt(2, SqlLimit(limit)); }, &ReadVolume);
+template <typename Ask>
+auto SqliteCatalog::FromKept(const Ask& ask)
+    -> absl::StatusOr<typename decltype(ask())::value_type> {
+  static const std::string kSql = fmt::format("SELECT {} FROM volumes", kVolumeColumns);
+  while (true) {
+    if (auto answer = ask()) return *std::move(answer);
+    const std::lock_guard<std::mutex> no_write(mutex_);
+    ASSIGN_OR_RETURN(const auto volumes, ReadRows(kSql, nullptr, &ReadVolume));
+    kept_.Load(volumes);
+  }
+}
+
+absl::StatusOr<std::vector<ListedVolume>> SqliteCatalog::ListVolumes(std::string_view after,
+                                                                     uint64_t limit) {
+  return FromKept([&] { return kept_.List(after, limit); });
 }
 
 absl::StatusOr<std::vector<Volume>> SqliteCatalog::AllVolumes() {
@@ -125,13 +133,7 @@ absl::StatusOr<RowCounts> SqliteCatalog::Count() {
 }
 
 absl::StatusOr<VolumeTotals> SqliteCatalog::Totals() {
-  static const std::string kSql = fmt::format("SELECT {} FROM volumes", kVolumeColumns);
-  while (true) {
-    if (const auto totals = sums_.totals()) return *totals;
-    const std::lock_guard<std::mutex> no_write(mutex_);
-    ASSIGN_OR_RETURN(const auto volumes, ReadRows(kSql, nullptr, &ReadVolume));
-    sums_.Load(volumes);
-  }
+  return FromKept([&] { return kept_.totals(); });
 }
 
 absl::StatusOr<std::optional<Snapshot>> SqliteCatalog::FindSnapshot(std::string_view id) {

@@ -28,7 +28,8 @@ class SqliteCatalog final : public Catalog {
   absl::Status InsertVolume(const Volume& volume, Outlives outlives) override;
   absl::Status UpdateVolume(const Volume& volume, Outlives outlives) override;
   absl::Status RemoveVolume(std::string_view id) override;
-  absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after, uint64_t limit) override;
+  absl::StatusOr<std::vector<ListedVolume>> ListVolumes(std::string_view after,
+                                                        uint64_t limit) override;
   absl::StatusOr<std::vector<Volume>> AllVolumes() override;
   absl::StatusOr<std::vector<ImageRow>> ImageRows() override;
   absl::StatusOr<RowCounts> Count() override;
@@ -60,7 +61,10 @@ class SqliteCatalog final : public Catalog {
   absl::StatusOr<int64_t> Change(const std::string& sql, const Binder& bind,
                                  Outlives outlives = Outlives::kPowerCut);
   // After a write of a volume, by what became of it.
-  absl::Status Summed(const absl::Status& written, const Volume& volume);
+  absl::Status Keep(const absl::Status& written, const Volume& volume);
+  // What `ask` finds in what is kept; that is read first when it is not known.
+  template <typename Ask>
+  auto FromKept(const Ask& ask) -> absl::StatusOr<typename decltype(ask())::value_type>;
   // One reading statement; ReadRows with the mutex held.
   template <typename Row>
   absl::StatusOr<std::vector<Row>> Select(const std::string& sql, const Binder& bind,
@@ -78,7 +82,7 @@ class SqliteCatalog final : public Catalog {
   const std::unique_ptr<Database> database_;
   const PoolIdentity identity_;
   GroupCommit writes_{*database_, mutex_};
-  VolumeSums sums_;
+  KeptVolumes kept_;
 };
 
 template <typename Row>

@@ -51,7 +51,7 @@ absl::Status SqliteCatalog::MoveToTrash(const TrashEntry& entry) {
   };
   const absl::Status moved = writes_.Write(change, Outlives::kPowerCut);
   if (entry.kind == ObjectKind::kSnapshot || (moved.ok() && gone == 0)) return moved;
-  moved.ok() ? sums_.Remove(entry.id) : sums_.Forget();
+  moved.ok() ? kept_.Remove(entry.id) : kept_.Forget();
   return moved;
 }
 
@@ -73,7 +73,7 @@ absl::Status SqliteCatalog::TakeFromTrash(const TrashEntry& entry) {
     return absl::OkStatus();
   };
   const absl::Status taken = writes_.Write(change, Outlives::kPowerCut);
-  sums_.Forget();  // a volume came
+  kept_.Forget();  // a volume came
   return taken;
 }
 

@@ -4,7 +4,7 @@
 
 namespace holdfast {
 
-csi::v1::Volume VolumeAnswer(const Volume& volume, const std::string& node_id) {
+csi::v1::Volume VolumeAnswer(const ListedVolume& volume, const std::string& node_id) {
   csi::v1::Volume answer;
   answer.set_volume_id(volume.id);
   answer.set_capacity_bytes(static_cast<int64_t>(volume.capacity_bytes));
@@ -20,6 +20,10 @@ csi::v1::Volume VolumeAnswer(const Volume& volume, const std::string& node_id) {
   }
   (*answer.add_accessible_topology()->mutable_segments())[kNodeTopologyKey] = node_id;
   return answer;
+}
+
+csi::v1::Volume VolumeAnswer(const Volume& volume, const std::string& node_id) {
+  return VolumeAnswer(ListedVolume{volume.id, volume.capacity_bytes, volume.source}, node_id);
 }
 
 csi::v1::Snapshot SnapshotAnswer(const Snapshot& snapshot) {

@@ -67,8 +67,8 @@ class StorageEngine {
   virtual absl::StatusOr<Volume> ExpandVolume(std::string_view id, const CapacityRange& range) = 0;
   // Ready ones only.
   virtual absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) = 0;
-  virtual absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after,
-                                                          uint64_t limit) = 0;
+  virtual absl::StatusOr<std::vector<ListedVolume>> ListVolumes(std::string_view after,
+                                                                uint64_t limit) = 0;
 
   // Blocks until cut and durable. ALREADY_EXISTS: same name, other source. NOT_FOUND: no such
   // volume.

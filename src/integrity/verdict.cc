@@ -75,6 +75,16 @@ RootJudgement JudgeRoot(const Volume& volume, const RootAttributes& found) {
   return {RootJudgement::Kind::kRefused, refusal.Sentence()};
 }
 
+absl::Status JudgeSameRoot(const Volume& volume, const RootAttributes& recorded,
+                           const RootAttributes& found) {
+  if (SameDirectory(recorded, found)) return absl::OkStatus();
+  const RootDifference difference = DescribeDifference(recorded, found);
+  return absl::FailedPreconditionError(
+      Refusal{"root directory of volume " + volume.id, difference.expected, difference.found,
+              "nothing was published; look for another filesystem mounted at the staging path"}
+          .Sentence());
+}
+
 absl::Status JudgePublish(const Volume& volume, const RootAttributes& before,
                           const RootAttributes& after) {
   const RootDifference difference = DescribeDifference(before, after);

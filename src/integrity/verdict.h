@@ -22,6 +22,11 @@ struct RootJudgement {
 // Compares what a detached mount shows with what the record says, before anybody sees the mount.
 RootJudgement JudgeRoot(const Volume& volume, const RootAttributes& found);
 
+// FAILED_PRECONDITION unless it is the recorded directory at all: no workload can give a root
+// another inode, generation or birth time.
+absl::Status JudgeSameRoot(const Volume& volume, const RootAttributes& recorded,
+                           const RootAttributes& found);
+
 // What one publish did to the root: FAILED_PRECONDITION unless it is the same directory, with the
 // same mode, owner and ACLs unless its ctime moved (then a workload or kubelet changed it lawfully
 // meanwhile).

@@ -36,15 +36,20 @@ absl::Status CheckContent(const Volume& volume, const Capability& capability) {
 }
 
 absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume, const StageTerms& terms,
-                                         const std::string& staging) {
+                                         const std::string& staging, const Loop& loop) {
   StageRecord record = volume.stage;
   ASSIGN_OR_RETURN(record.boot_id, host.BootId());
   record.last_end = LastEnd::kStaged;
   record.driver_version = kDriverVersion;
   record.terms = terms;
   record.staging_digest = NameHash(staging);
+  record.disk_sequence = loop.disk_sequence;
   record.published = false;
   return record;
+}
+
+bool IsStagedOn(const StageRecord& record, const Loop& loop) {
+  return record.disk_sequence == 0 || record.disk_sequence == loop.disk_sequence;
 }
 
 bool IsStagingPath(const Volume& volume, const std::string& path) {

@@ -17,9 +17,13 @@ absl::StatusOr<MountFlags> ParseAllowedFlags(const Capability& capability);
 // INVALID_ARGUMENT unless the volume has the content that the capability wants.
 absl::Status CheckContent(const Volume& volume, const Capability& capability);
 
-// The record of a volume that is being staged now on these terms, at that resolved path.
+// The record of a volume that is being staged now on these terms, at that resolved path, on that
+// loop device.
 absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume, const StageTerms& terms,
-                                         const std::string& staging);
+                                         const std::string& staging, const Loop& loop);
+
+// Whether it is the attachment that the recorded stage made, not one by somebody else since.
+bool IsStagedOn(const StageRecord& record, const Loop& loop);
 
 // Whether the volume is recorded as staged at exactly that resolved path.
 bool IsStagingPath(const Volume& volume, const std::string& path);

@@ -85,7 +85,8 @@ absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& p
   const std::string check = "publish of volume " + local.volume.id;
   const StageRecord& record = local.volume.stage;
   ASSIGN_OR_RETURN(const std::string boot_id, host_.BootId());
-  const bool recorded = record.last_end == LastEnd::kStaged && record.boot_id == boot_id;
+  const bool recorded = record.last_end == LastEnd::kStaged && record.boot_id == boot_id &&
+                        presence.loop && IsStagedOn(record, *presence.loop);
   const MountEntry* staged = presence.MountAt(publish.staging);
   const bool shown = presence.loop && (publish.capability.block() || staged != nullptr);
   const bool complete = record.terms && (publish.capability.block() || record.root);
@@ -170,6 +171,7 @@ absl::Status NodeService::PublishBlock(const LocalVolume&, const Publish& publis
 absl::Status NodeService::PublishFilesystem(LocalVolume& local, const Publish& publish) {
   ASSIGN_OR_RETURN(const UniqueFd staged, host_.OpenMount(publish.staging));
   ASSIGN_OR_RETURN(const RootAttributes before, host_.ReadRoot(staged));
+  RETURN_IF_ERROR(JudgeSameRoot(local.volume, *local.volume.stage.root, before));
   if (!local.volume.stage.published) {
     // Later publishes come after kubelet's fsGroup walk and the workload's own lawful changes.
     RETURN_IF_ERROR(JudgePublish(local.volume, *local.volume.stage.root, before));

@@ -95,7 +95,7 @@ class NodeService final : public csi::v1::Node::Service {
   absl::Status Judge(LocalVolume& local, const RootAttributes& root);
   absl::Status CheckNoTwin(const LocalVolume& local);
   absl::Status ShowStaged(LocalVolume& local, const Stage& stage, const UniqueFd& mount,
-                          const RootAttributes& root);
+                          const RootAttributes& root, const Loop& loop);
 
   absl::Status CheckStaged(const LocalVolume& local, const Publish& publish,
                            const Presence& presence);

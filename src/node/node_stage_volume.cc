@@ -68,7 +68,7 @@ absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const 
   const StageRecord& record = local.volume.stage;
   if (!presence.loop || record.last_end != LastEnd::kStaged) return false;
   ASSIGN_OR_RETURN(const std::string boot_id, host_.BootId());
-  if (record.boot_id != boot_id) return false;
+  if (record.boot_id != boot_id || !IsStagedOn(record, *presence.loop)) return false;
   // A block volume is staged by its pinned loop device alone.
   const bool ours = stage.capability.block() ? !presence.loop->autoclear
                                              : presence.MountAt(stage.staging) != nullptr;
@@ -126,12 +126,11 @@ absl::Status NodeService::CheckAlone(const LocalVolume& local, const Stage& stag
 
 absl::Status NodeService::StageBlock(LocalVolume& local, const Stage& stage,
                                      const UniqueFd& image) {
-  ASSIGN_OR_RETURN(StageRecord record,
-                   StagedRecord(host_, local.volume, stage.terms, stage.staging));
   const Access access = stage.terms.read_only ? Access::kReadOnly : Access::kReadWrite;
   ASSIGN_OR_RETURN(const AttachedLoop attached,
                    host_.Attach(image, {.access = access, .discard = !IsThick(local.volume)}));
-  local.volume.stage = std::move(record);
+  ASSIGN_OR_RETURN(local.volume.stage,
+                   StagedRecord(host_, local.volume, stage.terms, stage.staging, attached.loop));
   RETURN_IF_ERROR(Record(local));
   return host_.PinLoop(attached.loop);
 }
@@ -148,7 +147,7 @@ absl::Status NodeService::StageFilesystem(LocalVolume& local, const Stage& stage
                                                        .thick = IsThick(local.volume)}));
   ASSIGN_OR_RETURN(const RootAttributes root, host_.ReadRoot(mount));
   RETURN_IF_ERROR(Judge(local, root));
-  return ShowStaged(local, stage, mount, root);
+  return ShowStaged(local, stage, mount, root, attached.loop);
 }
 
 // A refusal is recorded, and repeated until somebody acknowledges it.
@@ -213,10 +212,10 @@ absl::Status NodeService::CheckNoTwin(const LocalVolume& local) {
 
 // The record comes first: a volume that was shown and could be changed is never called put away.
 absl::Status NodeService::ShowStaged(LocalVolume& local, const Stage& stage, const UniqueFd& mount,
-                                     const RootAttributes& root) {
+                                     const RootAttributes& root, const Loop& loop) {
   const StageRecord before = local.volume.stage;
   ASSIGN_OR_RETURN(local.volume.stage,
-                   StagedRecord(host_, local.volume, stage.terms, stage.staging));
+                   StagedRecord(host_, local.volume, stage.terms, stage.staging, loop));
   local.volume.stage.root = root;
   RETURN_IF_ERROR(Record(local));
   const absl::Status shown = host_.MoveMount(mount, stage.staging);

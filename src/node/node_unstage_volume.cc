@@ -49,7 +49,9 @@ absl::Status NodeService::UnstageFilesystem(LocalVolume& local, const std::strin
   if (presence.MountAt(staging) != nullptr) {
     ASSIGN_OR_RETURN(UniqueFd mount, host_.OpenMount(staging));
     // A filesystem that was shut down cannot be read, and is put away all the same.
-    if (auto found = host_.ReadRoot(mount); found.ok()) root = *std::move(found);
+    // And what somebody else mounted there since is nothing to remember.
+    const bool ours = IsStagedOn(local.volume.stage, *presence.loop);
+    if (auto found = host_.ReadRoot(mount); ours && found.ok()) root = *std::move(found);
     mount.Close();  // it would keep its own mount busy
     RETURN_IF_ERROR(host_.Unmount(staging));
   }
@@ -60,7 +62,7 @@ absl::Status NodeService::UnstageFilesystem(LocalVolume& local, const std::strin
 }
 
 absl::Status NodeService::WaitUntilFree(const LocalVolume& local, const Presence& presence) {
-  if (WaitUntilDetached(host_, presence.image).ok()) return absl::OkStatus();
+  if (WaitUntilDetached(host_, *presence.loop).ok()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto holders, host_.HoldersOf(*presence.loop));
   return absl::FailedPreconditionError(Refusal{
       "unstage of volume " + local.volume.id, presence.loop->path + " free",
@@ -107,6 +109,7 @@ absl::Status NodeService::RecordClean(LocalVolume& local) {
   local.volume.stage.last_end = LastEnd::kClean;
   local.volume.stage.terms.reset();
   local.volume.stage.staging_digest.clear();
+  local.volume.stage.disk_sequence = 0;
   return Record(local);
 }
 
@@ -120,6 +123,7 @@ absl::Status NodeService::PutAwayForgotten(LocalVolume& local) {
   const StageRecord& record = local.volume.stage;
   ASSIGN_OR_RETURN(const std::string boot_id, host_.BootId());
   if (record.last_end != LastEnd::kStaged || record.boot_id != boot_id) return absl::OkStatus();
+  if (!IsStagedOn(record, *presence.loop)) return absl::OkStatus();
   if (local.volume.content == Content::kBlock) {
     if (!presence.mounts.empty() || presence.loop->autoclear) return absl::OkStatus();
     ASSIGN_OR_RETURN(const auto holders, host_.HoldersOf(*presence.loop));

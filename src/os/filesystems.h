@@ -46,7 +46,7 @@ class Filesystems {
   virtual ~Filesystems() = default;
 
   // mkfs with an explicit feature set, 4096-byte blocks, never a force flag. The image must have
-  // no data: FAILED_PRECONDITION otherwise.
+  // no data: FAILED_PRECONDITION otherwise. Durable when the image is synced afterwards.
   virtual absl::Status Format(const UniqueFd& image, const FormatOptions& options) = 0;
   // nullopt: zeroes where a superblock would be. DATA_LOSS: something, but not one intact
   // filesystem of a kind we know (checksum, ambivalent, damaged, unreadable).
@@ -73,8 +73,8 @@ class Filesystems {
   // true: thawed; false: it was not frozen (any more).
   virtual absl::StatusOr<bool> Thaw(const UniqueFd& root) = 0;
   // The same through whichever mount of the filesystem with that device opens, wherever it lies in
-  // our mount namespace. False also when it is mounted nowhere. FAILED_PRECONDITION when other mounts
-  // cover all of its.
+  // our mount namespace. False also when it is mounted nowhere. FAILED_PRECONDITION when other
+  // mounts cover all of its.
   virtual absl::StatusOr<bool> ThawDevice(uint64_t device) = 0;
 
   virtual absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) = 0;

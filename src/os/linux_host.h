@@ -67,6 +67,7 @@ class LinuxHost final : public Host {
   absl::Status PinLoop(const Loop& loop) override;
   absl::Status Detach(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
+  absl::StatusOr<bool> IsAttached(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> AllLoops() override;
   absl::Status UpdateLoopSize(const Loop& loop) override;
   absl::Status SyncLoop(const Loop& loop) override;

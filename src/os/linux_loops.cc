@@ -41,13 +41,6 @@ absl::StatusOr<std::optional<Loop>> FindLoop(int number) {
   return loop;
 }
 
-absl::StatusOr<bool> StillAttached(const Loop& loop) {
-  // By sysfs first: opening the device would itself keep it from being cleared.
-  if (access(LoopSysfs(loop.number, "loop").c_str(), F_OK) != 0) return false;
-  ASSIGN_OR_RETURN(const std::optional<UniqueFd> device, OpenLoop(loop, Access::kReadOnly));
-  return device.has_value();
-}
-
 // The device, or FAILED_PRECONDITION: it does not back that image any more.
 absl::StatusOr<UniqueFd> RequireLoop(const Loop& loop, Access access) {
   ASSIGN_OR_RETURN(std::optional<UniqueFd> device, OpenLoop(loop, access));
@@ -97,7 +90,7 @@ absl::Status LinuxHost::Detach(const Loop& loop) {
   const auto deadline = std::chrono::steady_clock::now() + kDetachLimit;
   auto pause = std::chrono::microseconds(50);
   while (true) {
-    ASSIGN_OR_RETURN(const bool attached, StillAttached(loop));
+    ASSIGN_OR_RETURN(const bool attached, IsAttached(loop));
     if (!attached) break;
     if (std::chrono::steady_clock::now() > deadline) {
       ASSIGN_OR_RETURN(const std::vector<std::string> holders, HoldersOf(loop));
@@ -127,6 +120,13 @@ absl::StatusOr<std::vector<Loop>> LinuxHost::Attachments(const FileFacts& image)
     }
   }
   return found;
+}
+
+absl::StatusOr<bool> LinuxHost::IsAttached(const Loop& loop) {
+  // By sysfs first: opening the device would itself keep it from being cleared.
+  if (access(LoopSysfs(loop.number, "loop").c_str(), F_OK) != 0) return false;
+  ASSIGN_OR_RETURN(const std::optional<UniqueFd> device, OpenLoop(loop, Access::kReadOnly));
+  return device.has_value();
 }
 
 absl::StatusOr<std::vector<Loop>> LinuxHost::AllLoops() {

@@ -96,8 +96,7 @@ absl::Status LinuxHost::Format(const UniqueFd& image, const FormatOptions& optio
     case Content::kBlock:
       return absl::InvalidArgumentError("mkfs: a raw block volume has no filesystem");
   }
-  RETURN_IF_ERROR(made);
-  return Sync(image);
+  return made;
 }
 
 absl::Status LinuxHost::SetFilesystemUuid(const UniqueFd& image, Content content,

@@ -24,6 +24,9 @@ struct Loop {
   // Where the image lies, as the kernel names it to this process; "… (deleted)" when its name is
   // gone. Only AllLoops tells it.
   std::string backing_path = {};
+  // Of this attachment: no other one until the next boot has the number. 0: the kernel does not
+  // tell (before Linux 5.15).
+  uint64_t disk_sequence = 0;
 };
 
 struct LoopOptions {
@@ -56,6 +59,8 @@ class LoopDevices {
   // All loops whose backing file is that one, in every mount namespace. Its filesystem must have
   // answered just now: devices on one that answers nothing (shut down) are taken for others'.
   virtual absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) = 0;
+  // Whether that device still backs the image it did when `loop` was read.
+  virtual absl::StatusOr<bool> IsAttached(const Loop& loop) = 0;
   // Every loop that has something attached, whoever did it, but for those on a filesystem that
   // answers nothing.
   virtual absl::StatusOr<std::vector<Loop>> AllLoops() = 0;

@@ -71,6 +71,8 @@ struct StageRecord {
   // NameHash of the staging path while last_end is kStaged: no record holds a path of the machine.
   // Empty: staged by a driver that did not record it.
   std::string staging_digest;
+  // Loop::disk_sequence of what it was staged on, while last_end is kStaged. 0: not recorded.
+  uint64_t disk_sequence = 0;
   bool published = false;  // since the stage: later publishes follow lawful changes
   std::optional<Verdict> verdict;
 };
@@ -93,6 +95,14 @@ struct Volume {
   uint64_t image_inode = 0;  // of the image file, 0 while creating
   uint32_t image_generation = 0;
   StageRecord stage;
+};
+
+// What a list says of a volume.
+struct ListedVolume {
+  std::string id;
+  uint64_t capacity_bytes = 0;
+  Source source;
+  bool operator==(const ListedVolume&) const = default;
 };
 
 // "ext4", "xfs", "btrfs", "block".

@@ -163,7 +163,7 @@ TEST_P(EngineContract, ListVolumes_InPages_GivesEachOnce) {
   for (int pages = 0; pages < 3; ++pages) {
     ASSERT_OK_AND_ASSIGN(const auto page, engine().ListVolumes(after, 2));
     ASSERT_EQ(page.size(), pages == 2 ? 1u : 2u);
-    for (const Volume& volume : page) {
+    for (const ListedVolume& volume : page) {
       EXPECT_GT(volume.id, after);
       after = volume.id;
       seen.insert(volume.id);

@@ -120,6 +120,7 @@ class FakeHost : public Host {
   absl::Status PinLoop(const Loop& loop) override;
   absl::Status Detach(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
+  absl::StatusOr<bool> IsAttached(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> AllLoops() override;
   absl::Status UpdateLoopSize(const Loop& loop) override;
   absl::Status SyncLoop(const Loop& loop) override;
@@ -225,6 +226,7 @@ class FakeHost : public Host {
 
   std::map<int, std::weak_ptr<FakeLoop>> loops_;
   std::set<LoopPtr> pinned_;  // not autoclear
+  uint64_t attachments_ = 0;  // since the boot
   std::vector<LoopPtr> opened_by_others_;
   std::vector<std::shared_ptr<FakeSuper>> frozen_;           // a freeze holds the filesystem
   std::vector<MountPtr> table_;                              // of our namespace, later ones on top

@@ -56,7 +56,8 @@ Loop FakeHost::Facts(const FakeLoop& loop) {
               .size_bytes = loop.size_bytes,
               .read_only = loop.read_only,
               .direct_io = true,
-              .autoclear = loop.autoclear};
+              .autoclear = loop.autoclear,
+              .disk_sequence = loop.sequence};
 }
 
 absl::StatusOr<FakeHost::LoopPtr> FakeHost::AttachLocked(const InodePtr& image, bool read_only,
@@ -70,6 +71,7 @@ absl::StatusOr<FakeHost::LoopPtr> FakeHost::AttachLocked(const InodePtr& image, 
   loop->size_bytes = image->pool->disk.Size(image->file) / kBlockBytes * kBlockBytes;
   loop->read_only = read_only;
   loop->discard = discard;
+  loop->sequence = ++attachments_;
   loops_[number] = loop;
   return loop;
 }
@@ -128,6 +130,12 @@ absl::StatusOr<std::vector<Loop>> FakeHost::Attachments(const FileFacts& image) 
     }
   }
   return attachments;
+}
+
+absl::StatusOr<bool> FakeHost::IsAttached(const Loop& loop) {
+  const auto lock = Enter();
+  LiveLoops();  // forgets those that nobody holds
+  return FindLoop(loop) != nullptr;
 }
 
 absl::StatusOr<std::vector<Loop>> FakeHost::AllLoops() {

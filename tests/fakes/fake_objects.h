@@ -58,6 +58,7 @@ struct FakeLoop {
   bool read_only = false;
   bool discard = false;
   bool autoclear = true;
+  uint64_t sequence = 0;           // of attachments since the boot
   std::weak_ptr<FakeSuper> super;  // the filesystem mounted from it
   std::vector<std::string> foreign_openers;
 };

@@ -55,6 +55,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, PinLoop, (const Loop& loop), (loop))
   MUTATING(absl::Status, Detach, (const Loop& loop), (loop))
   READING(absl::StatusOr<std::vector<Loop>>, Attachments, (const FileFacts& image), (image))
+  READING(absl::StatusOr<bool>, IsAttached, (const Loop& loop), (loop))
   READING(absl::StatusOr<std::vector<Loop>>, AllLoops, (), ())
   MUTATING(absl::Status, UpdateLoopSize, (const Loop& loop), (loop))
   MUTATING(absl::Status, SyncLoop, (const Loop& loop), (loop))

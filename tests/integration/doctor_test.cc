@@ -244,6 +244,14 @@ TEST_P(DoctorTest, SecondNameOfAnImage_IsToldAsAnOrphanThatCannotBeAdopted) {
   MustRun({"rm", pool() + "/snapshots/second.img"});
 }
 
+TEST_P(DoctorTest, CopyOfAnImageInWork_IsToldAndLeft) {
+  const std::string image = ImagePath(idle_);
+  const std::string copy = pool() + "/work/" + fs::path(image).filename().string();
+  MustRun({"cp", "--reflink=never", image, copy});
+  EXPECT_THAT(ExpectOnlyTold("work-leftover")["found"].get<std::string>(), HasSubstr("second"));
+  MustRun({"rm", copy});
+}
+
 TEST_P(DoctorTest, ImageRenamedByHand_IsRenamedBack) {
   MustRun({"mv", ImagePath(idle_), pool() + "/trash/mine"});
   ExpectMended("misplaced-file", idle_.id);

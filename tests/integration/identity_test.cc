@@ -77,6 +77,19 @@ TEST_P(IdentityTest, Stage_ImageReplacedByACopy_IsRefused) {
   ExpectRefusedUntouched(claim, absl::StatusCode::kFailedPrecondition, {"inode"});
 }
 
+TEST_P(IdentityTest, Delete_ImageRenamedWhileItIsMounted_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "renamed", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  const std::string image = ImagePath(claim), elsewhere = pool() + "/volumes/by-hand.img";
+  MustRun({"mv", image, elsewhere});
+  EXPECT_TRUE(
+      Refused(Delete(claim), absl::StatusCode::kFailedPrecondition, {"in use", "attached"}));
+  MustRun({"mv", elsewhere, image});
+  EXPECT_EQ(WriteBytes(DataPath(claim, target), 0, kMiB, 3), 0);
+  ASSERT_OK(PutAway(claim));
+  EXPECT_OK(Delete(claim));
+}
+
 TEST_P(IdentityTest, Stage_ImageMissing_IsDataLoss_AndItIsNotMadeAnew) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "missing", .content = content()}));
   const std::string image = ImagePath(claim);

@@ -194,6 +194,43 @@ TEST_P(SpaceTest, FilesystemsWithSnapshots_AreFullOnlyWhenTheyAreFullThemselves)
   EXPECT_EQ(kernel.ErrorsOf(loops), std::vector<std::string>());
 }
 
+// What the freeze of its source flushes is shared, and was not there when the clone was admitted.
+TEST_P(SpaceTest, Clone_OfAVolumeWithMuchThatIsNotWrittenYet_IsRefusedWhenItDoesNotFit) {
+  constexpr uint64_t kBytes = 1200 * kMiB;
+  ASSERT_OK_AND_ASSIGN(const Claim source,
+                       Create({.name = "source", .content = Content::kExt4, .bytes = kBytes}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(source));
+  MustRun({"dd", "if=/dev/zero", "of=" + target + "/dirty", "bs=1M", "count=900", "status=none"});
+  EXPECT_TRUE(Refused(Create({.name = "clone", .content = Content::kExt4, .volume_id = source.id}),
+                      absl::StatusCode::kResourceExhausted));
+  EXPECT_TRUE(KeepsItsPromises(pool()));
+}
+
+// cp shares the blocks: the original owes nothing for its own until the copy is a volume too.
+TEST_P(SpaceTest, AdoptedCopy_MakesItsOriginalOweWhatTheyShare) {
+  constexpr uint64_t kBytes = 256 * kMiB;
+  ASSERT_OK_AND_ASSIGN(const Claim original,
+                       Create({.name = "original", .content = Content::kBlock, .bytes = kBytes}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(original));
+  ASSERT_EQ(WriteBytes(target, 0, kBytes, 5), 0);
+  ASSERT_OK(PutAway(original));
+  EXPECT_EQ(SpaceOf(pool()).owed_bytes, 0u);
+  const std::string copy = pool() + "/volumes/copy.img";
+  MustRun({"touch", copy});
+  if (GetParam() == PoolKind::kBtrfs) MustRun({"chattr", "+C", copy});
+  MustRun({"cp", "--reflink=always", ImagePath(original), copy});
+  const Ended adopted = Ctl({"orphan", "adopt", "volumes/copy.img", "--name", "copy", "--block"});
+  ASSERT_EQ(adopted.exit_code, 0) << adopted.output;
+  EXPECT_EQ(CountOwed(pool()), 2 * kBytes);
+  EXPECT_GE(SpaceOf(pool()).owed_bytes, 2 * kBytes);
+  EXPECT_TRUE(KeepsItsPromises(pool()));
+  ASSERT_OK_AND_ASSIGN(const Claim taken, Create({.name = "copy",
+                                                  .content = Content::kBlock,
+                                                  .bytes = kBytes,
+                                                  .parameters = {{"provisioning", "thin"}}}));
+  EXPECT_OK(Delete(taken));
+}
+
 TEST_P(SpaceTest, Expand_BeyondThePool_IsOutOfRange_AndChangesNothing) {
   ASSERT_OK_AND_ASSIGN(Claim claim, Create({.name = "greedy", .content = Content::kBlock}));
   const PoolSpace before = SpaceOf(pool());

@@ -80,6 +80,7 @@ inline Volume FullVolume(const std::string& id) {
                                       .read_only = true,
                                       .mount_flags = "noatime\ncontext=\"a,b\""},
                   .staging_digest = "0123456789abcdef0123456789abcdef",
+                  .disk_sequence = UINT64_MAX,
                   .published = true,
                   .verdict = Verdict{.sentence = "root mode: expected 0700", .found = FullRoot()}};
   return volume;
@@ -128,6 +129,7 @@ inline void ExpectSame(const Volume& a, const Volume& b) {
   EXPECT_EQ(a.stage.root, b.stage.root);
   EXPECT_EQ(a.stage.terms, b.stage.terms);
   EXPECT_EQ(a.stage.staging_digest, b.stage.staging_digest);
+  EXPECT_EQ(a.stage.disk_sequence, b.stage.disk_sequence);
   EXPECT_EQ(a.stage.published, b.stage.published);
   ASSERT_EQ(a.stage.verdict.has_value(), b.stage.verdict.has_value());
   if (!a.stage.verdict.has_value()) return;

@@ -1,4 +1,4 @@
-// Many writers at once, and the sums that are kept while they write.
+// Many writers at once, and what is kept of all volumes while they write.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -19,6 +19,7 @@ Volume RandomVolume(std::mt19937& random, int number) {
   volume.incarnation = "incarnation-" + std::to_string(random());
   volume.capacity_bytes = (1 + random() % 1000) * 4096;
   volume.state = static_cast<ObjectState>(random() % 3);
+  volume.source.id = "vol-" + std::to_string(random() % 100);
   volume.shares_blocks = random() % 2 == 0;
   volume.parameters.provisioning = random() % 2 == 0 ? Provisioning::kThick : Provisioning::kThin;
   return volume;
@@ -73,7 +74,17 @@ void AnyWrite(Catalog& catalog, std::mt19937& random) {
   written.IgnoreError();
 }
 
-TEST(CatalogWrites, Totals_AreAlwaysThoseOfTheRows) {
+std::vector<ListedVolume> ListedOf(Catalog& catalog) {
+  std::vector<ListedVolume> listed;
+  const auto volumes = catalog.AllVolumes().value();
+  for (const Volume& volume : volumes) {
+    if (volume.state != ObjectState::kReady) continue;
+    listed.push_back({volume.id, volume.capacity_bytes, volume.source});
+  }
+  return listed;
+}
+
+TEST(CatalogWrites, TotalsAndList_AreAlwaysThoseOfTheRows) {
   std::atomic<int> until_failure = 0;
   auto catalog = CreateCatalog(":memory:", TestIdentity(), [&](std::string_view statement) {
                    if (statement.starts_with("SELECT") || --until_failure != 0) {
@@ -83,6 +94,7 @@ TEST(CatalogWrites, Totals_AreAlwaysThoseOfTheRows) {
                  }).value();
   std::mt19937 random(20261126);
   uint64_t largest = 0;
+  size_t longest = 0;
   for (int write = 0; write < 3000; ++write) {
     if (random() % 4 == 0) until_failure = static_cast<int>(1 + random() % 4);
     AnyWrite(*catalog, random);
@@ -91,8 +103,11 @@ TEST(CatalogWrites, Totals_AreAlwaysThoseOfTheRows) {
     ASSERT_OK(totals);
     ASSERT_EQ(*totals, Counted(*catalog)) << "after write " << write;
     largest = std::max(largest, totals->owed_bytes);
+    ASSERT_EQ(catalog->ListVolumes("", 0).value(), ListedOf(*catalog)) << "after write " << write;
+    longest = std::max(longest, catalog->ListVolumes("", 0)->size());
   }
   EXPECT_GT(largest, 0u);
+  EXPECT_GT(longest, 3u);
 }
 
 TEST(CatalogWrites, WritersThatMeet_ShareACommit_AndNoneTakesAnotherWithIt) {

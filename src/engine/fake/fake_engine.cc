@@ -116,13 +116,15 @@ std::vector<Row> Page(std::map<std::string, Row> rows, std::string_view after, u
 
 }  // namespace
 
-absl::StatusOr<std::vector<Volume>> FakeEngine::ListVolumes(std::string_view after,
-                                                            uint64_t limit) {
+absl::StatusOr<std::vector<ListedVolume>> FakeEngine::ListVolumes(std::string_view after,
+                                                                  uint64_t limit) {
   const std::lock_guard lock(mutex_);
-  std::map<std::string, Volume> rows;
+  std::map<std::string, ListedVolume> rows;
   for (const FakePool& pool : pools_) {
     if (!pool.refusal.empty()) continue;
-    for (const auto& [id, volume] : pool.volumes) rows[id] = volume.row;
+    for (const auto& [id, volume] : pool.volumes) {
+      rows[id] = {id, volume.row.capacity_bytes, volume.row.source};
+    }
   }
   return Page(std::move(rows), after, limit);
 }

@@ -13,19 +13,6 @@
 #include "engine/image/space_meter.h"
 
 namespace holdfast {
-namespace {
-
-// The source may have written between the count and the cut: what was admitted by counting is
-// counted again, and a snapshot that the pool cannot afford is not kept.
-absl::Status CheckStillFits(const Pool& pool) {
-  ASSIGN_OR_RETURN(const PoolSpace bound, MeasureSpace(pool, Precision::kBound));
-  if (CheckFits(bound, 0, pool.name()).ok()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const PoolSpace exact, MeasureSpace(pool, Precision::kExact));
-  return CheckFits(exact, 0, pool.name());
-}
-
-}  // namespace
-
 absl::StatusOr<SpaceRequest> ImageEngine::SpaceForCut(const LocalVolume& source,
                                                       const UniqueFd& image, uint64_t more_bytes) {
   ASSIGN_OR_RETURN(const uint64_t extents, host_.ExtentCount(image));
@@ -47,6 +34,15 @@ absl::Status ImageEngine::MarkShared(LocalVolume& source) {
   return source.pool->catalog->UpdateVolume(source.volume, Outlives::kProcess);
 }
 
+// A volume that was deleted and made again has its old id, and other data.
+absl::StatusOr<bool> ImageEngine::IsCutOf(const Snapshot& snapshot, std::string_view volume_id) {
+  if (snapshot.volume_id != volume_id) return false;
+  const auto source = FindLocal(volume_id);
+  if (absl::IsNotFound(source.status())) return true;  // and its snapshots outlive it
+  RETURN_IF_ERROR(source.status());
+  return source->volume.incarnation == snapshot.volume_incarnation;
+}
+
 absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
                                                      std::string_view volume_id) {
   ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(SnapshotKey(NameHash(name))));
@@ -54,10 +50,12 @@ absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
   if (existing && existing->snapshot.state == ObjectState::kReady) {
     Pool& pool = *existing->pool;
     RETURN_IF_ERROR(ShowIfHidden(pool, existing->snapshot.incarnation, pool.snapshots));
-    if (existing->snapshot.volume_id == volume_id) return existing->snapshot;
+    ASSIGN_OR_RETURN(const bool same, IsCutOf(existing->snapshot, volume_id));
+    if (same) return existing->snapshot;
     return absl::AlreadyExistsError(Refusal{
         "source of snapshot '" + name + "'", existing->snapshot.volume_id + ", as it was cut",
-        std::string(volume_id), "ask for the same, or use another name"}
+        std::string(volume_id) + (existing->snapshot.volume_id == volume_id ? ", made anew" : ""),
+        "ask for the same, or use another name"}
                                         .Sentence());
   }
   if (existing) RETURN_IF_ERROR(Discard(*existing->pool, existing->snapshot, trash_policy()));

@@ -220,6 +220,7 @@ absl::StatusOr<Volume> ImageEngine::CreateFromVolume(const VolumeRequest& reques
                                         options_.freeze_deadline));
     const CloneSource origin{
         .file = UniqueFd(), .filesystem_uuid = source.volume.filesystem_uuid, .root = cut.root};
+    RETURN_IF_ERROR(CheckStillFits(pool));
     source_guard.reset();  // the source may be used again while its clone is finished
     return FinishClone(pool, volume, cut.image, origin);
   };
@@ -239,17 +240,31 @@ absl::Status ImageEngine::DeleteVolume(std::string_view id) {
   return Discard(*pool, local.volume, trash_policy());
 }
 
+// By the recorded inode, for under another name it is in use all the same; and by the name, for
+// what somebody put in its place goes with the volume.
+absl::StatusOr<std::vector<Loop>> ImageEngine::LoopsOf(const LocalVolume& local) {
+  const Volume& volume = local.volume;
+  ASSIGN_OR_RETURN(FileFacts recorded, host_.Describe(local.pool->lock));
+  recorded.inode = volume.image_inode;
+  std::vector<Loop> loops;
+  if (volume.state == ObjectState::kReady && recorded.inode != 0) {
+    ASSIGN_OR_RETURN(loops, host_.Attachments(recorded));
+  }
+  ASSIGN_OR_RETURN(
+      const auto named,
+      host_.OpenFile(local.pool->volumes, ImageName(volume.incarnation), Access::kReadOnly));
+  if (!loops.empty() || !named) return loops;
+  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*named));
+  if (facts.inode == recorded.inode) return loops;
+  return host_.Attachments(facts);
+}
+
 // The image is attached nowhere any more; `local` learns what that changed in its row.
 absl::Status ImageEngine::EndUse(LocalVolume& local) {
-  ASSIGN_OR_RETURN(
-      const auto image,
-      host_.OpenFile(local.pool->volumes, ImageName(local.volume.incarnation), Access::kReadOnly));
-  if (!image) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*image));
-  ASSIGN_OR_RETURN(auto loops, host_.Attachments(facts));
+  ASSIGN_OR_RETURN(auto loops, LoopsOf(local));
   if (!loops.empty() && put_away_ && local.volume.state == ObjectState::kReady) {
     RETURN_IF_ERROR(put_away_(local));
-    ASSIGN_OR_RETURN(loops, host_.Attachments(facts));
+    ASSIGN_OR_RETURN(loops, LoopsOf(local));
   }
   if (loops.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(

@@ -211,9 +211,9 @@ absl::StatusOr<std::optional<Snapshot>> ImageEngine::FindSnapshot(std::string_vi
   return local.status();
 }
 
-absl::StatusOr<std::vector<Volume>> ImageEngine::ListVolumes(std::string_view after,
-                                                             uint64_t limit) {
-  std::vector<Volume> all;
+absl::StatusOr<std::vector<ListedVolume>> ImageEngine::ListVolumes(std::string_view after,
+                                                                   uint64_t limit) {
+  std::vector<ListedVolume> all;
   for (const auto& pool : pools_) {
     ASSIGN_OR_RETURN(auto page, pool->catalog->ListVolumes(after, limit));
     std::move(page.begin(), page.end(), std::back_inserter(all));

@@ -38,7 +38,8 @@ class ImageEngine final : public StorageEngine {
   absl::Status DeleteVolume(std::string_view id) override;
   absl::StatusOr<Volume> ExpandVolume(std::string_view id, const CapacityRange& range) override;
   absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) override;
-  absl::StatusOr<std::vector<Volume>> ListVolumes(std::string_view after, uint64_t limit) override;
+  absl::StatusOr<std::vector<ListedVolume>> ListVolumes(std::string_view after,
+                                                        uint64_t limit) override;
   absl::StatusOr<Snapshot> CreateSnapshot(const std::string& name,
                                           std::string_view volume_id) override;
   absl::Status DeleteSnapshot(std::string_view id) override;
@@ -111,9 +112,11 @@ class ImageEngine final : public StorageEngine {
   // The row becomes ready, or what was made is discarded.
   absl::StatusOr<Volume> Commit(Pool& pool, Volume volume, const absl::StatusOr<MadeImage>& made);
 
+  absl::StatusOr<std::vector<Loop>> LoopsOf(const LocalVolume& local);
   absl::Status EndUse(LocalVolume& local);
 
   // create_snapshot.cc
+  absl::StatusOr<bool> IsCutOf(const Snapshot& snapshot, std::string_view volume_id);
   absl::StatusOr<Snapshot> CutSnapshot(const LocalVolume& source, const UniqueFd& image,
                                        Snapshot snapshot);
   absl::StatusOr<CloneSource> OpenSnapshot(const LocalSnapshot& source);

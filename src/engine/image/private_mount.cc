@@ -10,15 +10,15 @@
 
 namespace holdfast {
 
-absl::Status WaitUntilDetached(Host& host, const FileFacts& image) {
+absl::Status WaitUntilDetached(Host& host, const Loop& loop) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
   auto pause = std::chrono::microseconds(100);
   while (true) {
-    ASSIGN_OR_RETURN(const auto loops, host.Attachments(image));
-    if (loops.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const bool attached, host.IsAttached(loop));
+    if (!attached) return absl::OkStatus();
     if (std::chrono::steady_clock::now() > deadline) {
       return absl::InternalError(
-          fmt::format("{}: still attached 5 s after its last use ended", loops.front().path));
+          fmt::format("{}: still attached 5 s after its last use ended", loop.path));
     }
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::microseconds(20000));
@@ -27,8 +27,7 @@ absl::Status WaitUntilDetached(Host& host, const FileFacts& image) {
 
 absl::StatusOr<PrivateMount> PrivateMount::Open(Host& host, const UniqueFd& image,
                                                 const PrivateMountOptions& options) {
-  ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(image));
-  PrivateMount result(host, facts);
+  PrivateMount result(host);
   ASSIGN_OR_RETURN(result.loop_,
                    host.Attach(image, {.access = Access::kReadWrite, .discard = !options.thick}));
   ASSIGN_OR_RETURN(result.mount_,
@@ -41,7 +40,6 @@ absl::StatusOr<PrivateMount> PrivateMount::Open(Host& host, const UniqueFd& imag
 
 PrivateMount::PrivateMount(PrivateMount&& other) noexcept
     : host_(std::exchange(other.host_, nullptr)),
-      facts_(other.facts_),
       loop_(std::move(other.loop_)),
       mount_(std::move(other.mount_)) {}
 
@@ -55,7 +53,8 @@ absl::Status PrivateMount::Release() {
   if (host == nullptr) return absl::OkStatus();
   mount_.Close();
   loop_.fd.Close();
-  return WaitUntilDetached(*host, facts_);
+  // Nothing was attached: Open failed before.
+  return loop_.loop.number < 0 ? absl::OkStatus() : WaitUntilDetached(*host, loop_.loop);
 }
 
 }  // namespace holdfast

@@ -31,15 +31,14 @@ class PrivateMount {
   absl::Status Release();
 
  private:
-  PrivateMount(Host& host, FileFacts facts) : host_(&host), facts_(facts) {}
+  explicit PrivateMount(Host& host) : host_(&host) {}
 
   Host* host_;  // null when released or moved from
-  FileFacts facts_;
   AttachedLoop loop_;
   UniqueFd mount_;
 };
 
-// Waits until no loop device has the image any more. INTERNAL after 5 s.
-absl::Status WaitUntilDetached(Host& host, const FileFacts& image);
+// Waits until the loop device has its image no more. INTERNAL after 5 s.
+absl::Status WaitUntilDetached(Host& host, const Loop& loop);
 
 }  // namespace holdfast

@@ -191,6 +191,13 @@ absl::Status Admit(Pool& pool, const SpaceRequest& request,
   return intend();
 }
 
+absl::Status CheckStillFits(const Pool& pool) {
+  ASSIGN_OR_RETURN(const PoolSpace bound, MeasureSpace(pool, Precision::kBound));
+  if (CheckFits(bound, 0, pool.name()).ok()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const PoolSpace exact, MeasureSpace(pool, Precision::kExact));
+  return CheckFits(exact, 0, pool.name());
+}
+
 absl::StatusOr<PoolStatus> DescribeInBrief(const Pool& pool) {
   PoolStatus status{.name = pool.name(), .uuid = pool.uuid(), .path = pool.path};
   ASSIGN_OR_RETURN(const FolderFilesystem filesystem, pool.host.DescribeFilesystem(pool.root));

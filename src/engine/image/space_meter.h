@@ -43,6 +43,10 @@ struct SpaceRequest {
 // Checks that the request fits, purging trash oldest first when it would not otherwise, and, still
 // under the pool's admission lock, calls `intend`, which records it. RESOURCE_EXHAUSTED with free,
 // owed and floor when it does not fit; then nothing was recorded.
+// The source of a cut may have written between the count and the cut: what was admitted by counting
+// is counted again. RESOURCE_EXHAUSTED: the pool cannot afford what was made.
+absl::Status CheckStillFits(const Pool& pool);
+
 absl::Status Admit(Pool& pool, const SpaceRequest& request,
                    const std::function<absl::Status()>& intend);
 

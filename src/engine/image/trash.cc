@@ -26,7 +26,9 @@ absl::Status PurgeExpired(Pool& pool, int64_t now_unix_nanos, std::chrono::secon
     // A restore takes an entry and its file under the same lock.
     const std::lock_guard admission(pool.admission);
     ASSIGN_OR_RETURN(const auto still, pool.catalog->FindTrash(entry.incarnation));
-    if (still) RETURN_IF_ERROR(PurgeEntry(pool, entry));
+    // Restored and deleted again meanwhile, it has a new grace.
+    const bool same = still && still->deleted_unix_nanos == entry.deleted_unix_nanos;
+    if (same) RETURN_IF_ERROR(PurgeEntry(pool, entry));
   }
   return absl::OkStatus();
 }

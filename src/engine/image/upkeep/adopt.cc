@@ -8,6 +8,7 @@
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "engine/image/image_engine.h"
 #include "engine/image/image_files.h"
 #include "engine/image/private_mount.h"
 #include "engine/image/space_meter.h"
@@ -186,6 +187,29 @@ absl::Status TakeIn(Pool& pool, const AdoptRequest& request, const UniqueFd& ima
 }
 
 }  // namespace
+
+absl::Status MarkSharers(Pool& pool, VolumeLocks& locks, const AdoptRequest& request) {
+  const auto shares = [&](const UniqueFd& folder, const std::string& name) -> absl::StatusOr<bool> {
+    ASSIGN_OR_RETURN(const auto file, pool.host.OpenFile(folder, name, Access::kReadOnly));
+    if (!file) return false;
+    ASSIGN_OR_RETURN(const ImageUsage usage, MeasureImage(pool.host, *file));
+    return usage.shared_bytes > 0;
+  };
+  ASSIGN_OR_RETURN(const bool copied, shares(FolderOf(pool, request.folder), request.file));
+  if (!copied) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
+  for (const Volume& volume : volumes) {
+    if (OwedUpperBound(volume) > 0) continue;
+    ASSIGN_OR_RETURN(const auto guard, locks.TryLock(VolumeKey(NameHash(volume.name))));
+    ASSIGN_OR_RETURN(auto now, pool.catalog->FindVolume(volume.id));
+    if (!now || OwedUpperBound(*now) > 0) continue;
+    ASSIGN_OR_RETURN(const bool sharer, shares(pool.volumes, ImageName(now->incarnation)));
+    if (!sharer) continue;
+    now->shares_blocks = true;
+    RETURN_IF_ERROR(pool.catalog->UpdateVolume(*now));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Volume> AdoptOrphan(Pool& pool, const AdoptRequest& request,
                                    int64_t now_unix_nanos) {

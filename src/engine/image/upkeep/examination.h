@@ -68,6 +68,7 @@ class Doctor {
 
   // examine_files.cc: the folders against the catalog
   absl::Status ExamineOrphans(Pool& pool);
+  absl::StatusOr<bool> IsStrayCopy(Pool& pool, const FileClaim& claim);
   absl::Status ExamineWork(Pool& pool);
 
   // examine_loops.cc: the kernel against both

@@ -56,13 +56,30 @@ absl::Status Doctor::ExamineOrphans(Pool& pool) {
   return absl::OkStatus();
 }
 
+// A row that is being made has its file in work/, and so has one that is not shown yet: told as
+// half-done when nobody makes it. True: a second file beside the one in its place.
+absl::StatusOr<bool> Doctor::IsStrayCopy(Pool& pool, const FileClaim& claim) {
+  if (claim.state == ObjectState::kCreating) return false;
+  ASSIGN_OR_RETURN(const auto own, host_.OpenFile(FolderOf(pool, claim.Folder()),
+                                                  ImageName(claim.incarnation), Access::kReadOnly));
+  return own.has_value();
+}
+
 absl::Status Doctor::ExamineWork(Pool& pool) {
   ASSIGN_OR_RETURN(const auto names, host_.ListFolder(pool.work));
   ASSIGN_OR_RETURN(const FileClaims claims, FileClaims::Read(*pool.catalog));
   for (const std::string& name : names) {
     const auto incarnation = IncarnationOf(name);
-    // A row that is being made has it, and is told as half-done when nobody makes it.
-    if (incarnation && claims.OfIncarnation(*incarnation) != nullptr) continue;
+    if (const FileClaim* claim = incarnation ? claims.OfIncarnation(*incarnation) : nullptr) {
+      ASSIGN_OR_RETURN(const bool stray, IsStrayCopy(pool, *claim));
+      if (!stray) continue;
+      Finding finding = Of(pool, "work-leftover", "work/" + name);
+      finding.expected = fmt::format("the image of {} in {}/ alone", claim->id, claim->Folder());
+      finding.found = "a second file with its name";
+      finding.fix = "find out who put it there, then remove it by hand";
+      Report(std::move(finding));
+      continue;
+    }
     const auto file = host_.OpenFile(pool.work, name, Access::kReadOnly);
     if (absl::IsFailedPrecondition(file.status())) {
       Finding finding = Of(pool, "work-leftover", "work/" + name);

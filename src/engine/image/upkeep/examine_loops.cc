@@ -30,9 +30,8 @@ std::string UnmountCommands(const std::vector<MountEntry>& mounts) {
 
 // Null: none of them is of the filesystem with that device.
 const MountEntry* OfDevice(const std::vector<MountEntry>& mounts, uint64_t device) {
-  const auto found = std::find_if(mounts.begin(), mounts.end(), [&](const MountEntry& mount) {
-    return mount.device == device;
-  });
+  const auto found = std::find_if(mounts.begin(), mounts.end(),
+                                  [&](const MountEntry& mount) { return mount.device == device; });
   return found == mounts.end() ? nullptr : &*found;
 }
 

@@ -141,6 +141,7 @@ absl::StatusOr<Volume> ImageUpkeep::Adopt(std::string_view pool_name, const Adop
   ASSIGN_OR_RETURN(Pool* const pool, FindPool(pool_name));
   RETURN_IF_ERROR(
       CheckNameIsFree(ObjectKind::kVolume, request.name, *pool, "choose another --name"));
+  RETURN_IF_ERROR(MarkSharers(*pool, engine_.locks(), request));
   return AdoptOrphan(*pool, request, clock_.UnixNanos());
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "engine/image/pool.h"
 #include "engine/image/upkeep/pool_view.h"
+#include "volume/volume_locks.h"
 
 namespace holdfast {
 
@@ -51,6 +52,11 @@ inline constexpr char kAdoptedLabel[] = "csi.holdfast.dev/adopted-from";
 // FAILED_PRECONDITION: a row claims the file, it is in use, or it is no image that can be mounted.
 // DATA_LOSS: the filesystem is damaged. RESOURCE_EXHAUSTED: the pool cannot owe it. NOT_FOUND: no
 // such file.
+//
+// Before it: the volumes that owe nothing, because their blocks are their own, and whose images
+// share some. A copy by 'cp' shares all of its original's, and from now on both are written to.
+// Nothing when the file shares none. ABORTED while one of them is in another call.
+absl::Status MarkSharers(Pool& pool, VolumeLocks& locks, const AdoptRequest& request);
 absl::StatusOr<Volume> AdoptOrphan(Pool& pool, const AdoptRequest& request, int64_t now_unix_nanos);
 
 }  // namespace holdfast

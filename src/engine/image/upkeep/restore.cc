@@ -19,12 +19,12 @@ absl::Status Taken(const TrashEntry& entry) {
 }
 
 absl::Status KeptNoRow(const TrashEntry& entry) {
-  return absl::FailedPreconditionError(
-      Refusal{"restore of " + entry.incarnation, "the row it had", "none in the catalog",
-              fmt::format("an older version deleted it: move trash/{} to volumes/ and run "
-                          "'holdfastctl orphan adopt'",
-                          ImageName(entry.incarnation))}
-          .Sentence());
+  return absl::FailedPreconditionError(Refusal{
+      "restore of " + entry.incarnation, "the row it had", "none in the catalog",
+      fmt::format("an older version deleted it: stop the driver, move trash/{} to volumes/, "
+                  "start it again and run 'holdfastctl orphan adopt'",
+                  ImageName(entry.incarnation))}
+                                           .Sentence());
 }
 
 absl::StatusOr<UniqueFd> OpenTrashed(Pool& pool, const TrashEntry& entry) {
