@@ -152,6 +152,7 @@ int ServeUntilTerminated(const Config& config) {
     return Refuse(registration.status());
   }
   std::jthread purging = StartPurging(*engine, config.trash_grace);
+  auto watching = engine->WatchPools([](const std::string& line) { spdlog::warn("{}", line); });
   spdlog::info("holdfast {} serves {} as node {}", kDriverVersion, config.endpoint, config.node_id);
 
   spdlog::info("{}: no new calls, {} ms for those in flight", WaitForTermination(),
@@ -167,6 +168,7 @@ int ServeUntilTerminated(const Config& config) {
     std::_Exit(kDidNotStop);
   }
   purging = {};
+  watching.reset();
   http.reset();
   const absl::Status closed = engine->Close();
   if (!closed.ok()) spdlog::warn("closing the pools: {}", std::string(closed.message()));

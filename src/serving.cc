@@ -92,6 +92,10 @@ std::vector<PoolGauges> Serving::Gauges() const {
     gauges.owed_bytes = pool.space.owed_bytes;
     gauges.floor_bytes = pool.space.floor_bytes;
     gauges.trash_bytes = pool.space.trash_bytes;
+    gauges.stop_line_bytes = pool.stop_line_bytes;
+    gauges.ballast_bytes = pool.ballast_bytes;
+    gauges.stopped_volumes = pool.stopped_volumes;
+    gauges.stops = pool.stops;
     gauges.volumes = pool.volumes;
     gauges.snapshots = pool.snapshots;
     gauges.trash_entries = pool.trash_entries;

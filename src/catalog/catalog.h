@@ -28,6 +28,16 @@ struct PoolIdentity {
   std::string uuid;
   std::string name;  // what the class parameter "pool" says
   int64_t created_unix_nanos = 0;
+  bool overcommit = false;  // classes may ask for a reserve below 100 (volume/overcommit.h)
+};
+
+// A volume was stopped because its pool ran out of room, and was not staged since.
+struct StopRecord {
+  std::string incarnation;
+  std::string volume_id;
+  int64_t stopped_unix_nanos = 0;
+  uint64_t free_bytes = 0;  // of the pool at that moment
+  uint64_t stop_bytes = 0;  // the line that it fell below
 };
 
 // A file in trash/: deleted, kept for its grace.
@@ -114,6 +124,16 @@ class Catalog {
   // Oldest first.
   virtual absl::StatusOr<std::vector<TrashEntry>> ListTrash() = 0;
   virtual absl::Status RemoveTrash(std::string_view incarnation) = 0;
+
+  // The owner's choice, which identity() tells from now on. Not while anybody else calls.
+  virtual absl::Status SetOvercommit(bool overcommit) = 0;
+
+  // Replaces an older one of that incarnation. NOT_FOUND when there is no such volume.
+  virtual absl::Status RecordStop(const StopRecord& record) = 0;
+  // Of volumes that are there, oldest first. A record goes with its volume.
+  virtual absl::StatusOr<std::vector<StopRecord>> ListStops() = 0;
+  // OK when there is none.
+  virtual absl::Status RemoveStop(std::string_view incarnation) = 0;
 
   // Commits everything to the main file and empties the WAL; at an orderly end.
   virtual absl::Status Checkpoint() = 0;

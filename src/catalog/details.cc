@@ -92,6 +92,7 @@ uint32_t ReadMode(const Json& json) {
 Json Write(const ClassParameters& parameters) {
   return {{"pool", parameters.pool},
           {"reserve", parameters.reserve_percent},
+          {"acceptsLostWrites", parameters.accepts_lost_writes},
           {"rootMode", Optional(parameters.root_mode, WriteMode)},
           {"rootOwner", Optional(parameters.root_owner, WriteOwner)}};
 }
@@ -99,6 +100,8 @@ Json Write(const ClassParameters& parameters) {
 void ReadInto(const Json& json, ClassParameters& parameters) {
   parameters.pool = json.at("pool").get<std::string>();
   parameters.reserve_percent = ReadNumber<uint32_t>(json, "reserve");
+  // Rows older than schema version 3 do not have it.
+  parameters.accepts_lost_writes = json.value("acceptsLostWrites", false);
   parameters.root_mode = ReadOptional(json, "rootMode", ReadMode);
   parameters.root_owner = ReadOptional(json, "rootOwner", ReadOwner);
 }

@@ -105,6 +105,16 @@ CREATE TABLE trashed_snapshots (
   details TEXT NOT NULL
 ) STRICT;
 )",
+    R"(
+ALTER TABLE pool ADD COLUMN overcommit INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE stops (
+  incarnation TEXT PRIMARY KEY NOT NULL REFERENCES volumes (incarnation) ON DELETE CASCADE,
+  volume_id TEXT NOT NULL,
+  stopped_unix_nanos INTEGER NOT NULL,
+  free_bytes INTEGER NOT NULL,
+  stop_bytes INTEGER NOT NULL
+) STRICT;
+)",
 };
 
 // Inside a transaction.
@@ -136,11 +146,12 @@ absl::Status MakeSchema(Database& database, const PoolIdentity& identity) {
     RETURN_IF_ERROR(database.Execute(fmt::format("PRAGMA application_id={}", kApplicationId)));
     RETURN_IF_ERROR(Migrate(database, 0));
     ASSIGN_OR_RETURN(Statement insert,
-                     database.Prepare("INSERT INTO pool (only_row, uuid, name, created_unix_nanos) "
-                                      "VALUES (1, ?, ?, ?)"));
+                     database.Prepare("INSERT INTO pool (only_row, uuid, name, created_unix_nanos, "
+                                      "overcommit) VALUES (1, ?, ?, ?, ?)"));
     return insert.Bind(1, identity.uuid)
         .Bind(2, identity.name)
         .BindInt(3, identity.created_unix_nanos)
+        .BindInt(4, identity.overcommit ? 1 : 0)
         .Run();
   });
 }
@@ -182,12 +193,14 @@ absl::Status CheckSchema(Database& database, Catalog::Access access) {
 
 absl::StatusOr<PoolIdentity> ReadIdentity(Database& database) {
   ASSIGN_OR_RETURN(Statement select,
-                   database.Prepare("SELECT uuid, name, created_unix_nanos FROM pool"));
+                   database.Prepare("SELECT uuid, name, created_unix_nanos, overcommit FROM pool"));
   ASSIGN_OR_RETURN(const bool found, select.Step());
   PoolIdentity identity;
   if (found) {
-    identity = {
-        .uuid = select.Text(0), .name = select.Text(1), .created_unix_nanos = select.Int(2)};
+    identity = {.uuid = select.Text(0),
+                .name = select.Text(1),
+                .created_unix_nanos = select.Int(2),
+                .overcommit = select.Int(3) != 0};
   }
   if (!IsUuid(identity.uuid)) {
     return absl::DataLossError(

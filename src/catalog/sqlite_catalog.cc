@@ -20,6 +20,14 @@ int64_t SqlLimit(uint64_t limit) {
   return limit == 0 || limit > INT64_MAX ? -1 : static_cast<int64_t>(limit);
 }
 
+absl::StatusOr<StopRecord> ReadStop(const Statement& row) {
+  return StopRecord{.incarnation = row.Text(0),
+                    .volume_id = row.Text(1),
+                    .stopped_unix_nanos = row.Int(2),
+                    .free_bytes = row.Unsigned(3),
+                    .stop_bytes = row.Unsigned(4)};
+}
+
 absl::Status GoneUnless(int64_t rows, const char* kind, const std::string& id) {
   if (rows > 0) return absl::OkStatus();
   return absl::NotFoundError(fmt::format("catalog: {} {} is gone", kind, id));
@@ -189,6 +197,43 @@ absl::StatusOr<std::vector<Snapshot>> SqliteCatalog::AllSnapshots() {
   static const std::string kSql =
       fmt::format("SELECT {} FROM snapshots ORDER BY id", kSnapshotColumns);
   return Select(kSql, nullptr, &ReadSnapshot);
+}
+
+absl::Status SqliteCatalog::SetOvercommit(bool overcommit) {
+  RETURN_IF_ERROR(Change("UPDATE pool SET overcommit = ?", [&](Statement& s) {
+                    s.BindInt(1, overcommit ? 1 : 0);
+                  }).status());
+  identity_.overcommit = overcommit;
+  return absl::OkStatus();
+}
+
+absl::Status SqliteCatalog::RecordStop(const StopRecord& record) {
+  ASSIGN_OR_RETURN(
+      const int64_t rows,
+      Change("INSERT OR REPLACE INTO stops (incarnation, volume_id, stopped_unix_nanos, "
+             "free_bytes, stop_bytes) SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS "
+             "(SELECT 1 FROM volumes WHERE incarnation = ?1)",
+             [&](Statement& s) {
+               s.Bind(1, record.incarnation)
+                   .Bind(2, record.volume_id)
+                   .BindInt(3, record.stopped_unix_nanos)
+                   .BindUnsigned(4, record.free_bytes)
+                   .BindUnsigned(5, record.stop_bytes);
+             }));
+  return GoneUnless(rows, "volume", record.volume_id);
+}
+
+absl::StatusOr<std::vector<StopRecord>> SqliteCatalog::ListStops() {
+  return Select(
+      "SELECT incarnation, volume_id, stopped_unix_nanos, free_bytes, stop_bytes FROM "
+      "stops ORDER BY stopped_unix_nanos, incarnation",
+      nullptr, &ReadStop);
+}
+
+absl::Status SqliteCatalog::RemoveStop(std::string_view incarnation) {
+  return Change("DELETE FROM stops WHERE incarnation = ?",
+                [&](Statement& s) { s.Bind(1, incarnation); })
+      .status();
 }
 
 absl::Status SqliteCatalog::Checkpoint() {

@@ -53,6 +53,11 @@ class SqliteCatalog final : public Catalog {
   absl::StatusOr<std::vector<TrashEntry>> ListTrash() override;
   absl::Status RemoveTrash(std::string_view incarnation) override;
 
+  absl::Status SetOvercommit(bool overcommit) override;
+  absl::Status RecordStop(const StopRecord& record) override;
+  absl::StatusOr<std::vector<StopRecord>> ListStops() override;
+  absl::Status RemoveStop(std::string_view incarnation) override;
+
   absl::Status Checkpoint() override;
 
  private:
@@ -80,7 +85,7 @@ class SqliteCatalog final : public Catalog {
 
   std::mutex mutex_;
   const std::unique_ptr<Database> database_;
-  const PoolIdentity identity_;
+  PoolIdentity identity_;
   GroupCommit writes_{*database_, mutex_};
   KeptVolumes kept_;
 };

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "catalog/catalog.h"
 #include "volume/capacity.h"
+#include "volume/overcommit.h"
 #include "volume/snapshot.h"
 #include "volume/space.h"
 #include "volume/volume.h"
@@ -42,6 +43,13 @@ struct PoolStatus {
   std::string refusal;     // why the pool is not served; empty: it is
   PoolSpace space;         // exact (counted), zero when refused
   uint64_t volumes = 0, snapshots = 0, trash_entries = 0;
+  // Of an overcommitted pool (volume/overcommit.h); nothing in another.
+  bool overcommit = false;
+  Watermark watermark = Watermark::kPlenty;
+  uint64_t stop_line_bytes = 0;  // its overcommitted volumes are stopped below so much free
+  uint64_t ballast_bytes = 0;    // held for that moment
+  uint64_t stopped_volumes = 0;  // stopped and not staged since
+  uint64_t stops = 0;            // since the server began
 };
 
 struct CapacityAnswer {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "engine/image/ballast.h"
 #include "engine/image/image_engine.h"
 #include "node/presence.h"
 #include "os/host.h"
@@ -81,7 +82,8 @@ class NodeService final : public csi::v1::Node::Service {
   // be one.
   const MountEntry* MountOfPath(const Presence& presence, const std::string& path);
   absl::Status Record(const LocalVolume& local, Outlives outlives = Outlives::kPowerCut) {
-    return local.pool->catalog->UpdateVolume(local.volume, outlives);
+    return WithCatalogRoom(
+        *local.pool, [&] { return local.pool->catalog->UpdateVolume(local.volume, outlives); });
   }
 
   absl::StatusOr<bool> AlreadyStaged(const LocalVolume& local, const Stage& stage,

@@ -58,6 +58,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeStageVolumeRequest& request,
   }
   // Intend, do and commit.
   ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadWrite));
+  RETURN_IF_ERROR(engine_.fail_stop().CheckRoomToRun(*local.pool, local.volume, image));
   return stage.capability.block() ? StageBlock(local, stage, image)
                                   : StageFilesystem(local, stage, image);
 }
@@ -73,6 +74,7 @@ absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const 
   const bool ours = stage.capability.block() ? !presence.loop->autoclear
                                              : presence.MountAt(stage.staging) != nullptr;
   if (!ours) return false;
+  RETURN_IF_ERROR(engine_.fail_stop().CheckNotStopped(*local.pool, local.volume));
   if (!stage.capability.block()) RETURN_IF_ERROR(CheckAlive(local, stage.staging));
   if (record.terms == stage.terms) return true;
   return absl::AlreadyExistsError(Refusal{
@@ -141,6 +143,7 @@ absl::Status NodeService::StageFilesystem(LocalVolume& local, const Stage& stage
   const Access access = stage.terms.read_only ? Access::kReadOnly : Access::kReadWrite;
   ASSIGN_OR_RETURN(const AttachedLoop attached,
                    host_.Attach(image, {.access = access, .discard = !IsThick(local.volume)}));
+  RETURN_IF_ERROR(engine_.fail_stop().LimitDirty(*local.pool, local.volume, attached.loop));
   ASSIGN_OR_RETURN(const UniqueFd mount,
                    host_.MountDetached(attached.loop, {.flags = stage.flags,
                                                        .content = local.volume.content,
@@ -218,6 +221,7 @@ absl::Status NodeService::ShowStaged(LocalVolume& local, const Stage& stage, con
                    StagedRecord(host_, local.volume, stage.terms, stage.staging, loop));
   local.volume.stage.root = root;
   RETURN_IF_ERROR(Record(local));
+  RETURN_IF_ERROR(engine_.fail_stop().Resume(*local.pool, local.volume));
   const absl::Status shown = host_.MoveMount(mount, stage.staging);
   if (shown.ok()) return shown;
   local.volume.stage = before;

@@ -77,6 +77,13 @@ class Filesystems {
   // mounts cover all of its.
   virtual absl::StatusOr<bool> ThawDevice(uint64_t device) = 0;
 
+  // ext4 and XFS: shuts down (FS_IOC_SHUTDOWN): what was acknowledged is on the disk, every later
+  // write and fsync fails and keeps failing until the last unmount. What was not acknowledged is
+  // dropped on XFS and written on ext4, so that its device wants a limit of what may be dirty
+  // (LimitDirty). OK too when it was shut down before. Any other filesystem: FAILED_PRECONDITION,
+  // and it goes on.
+  virtual absl::Status ShutDown(const UniqueFd& root) = 0;
+
   virtual absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) = 0;
   // At creation only.
   virtual absl::Status SetRoot(const UniqueFd& root, std::optional<uint32_t> mode,

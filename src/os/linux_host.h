@@ -65,6 +65,7 @@ class LinuxHost final : public Host {
   // LoopDevices (linux_loops.cc, loop_attach.cc)
   absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) override;
   absl::Status PinLoop(const Loop& loop) override;
+  absl::Status LimitDirty(const Loop& loop, uint64_t bytes) override;
   absl::Status Detach(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
   absl::StatusOr<bool> IsAttached(const Loop& loop) override;
@@ -87,6 +88,7 @@ class LinuxHost final : public Host {
   absl::Status Freeze(const UniqueFd& root) override;
   absl::StatusOr<bool> Thaw(const UniqueFd& root) override;
   absl::StatusOr<bool> ThawDevice(uint64_t device) override;
+  absl::Status ShutDown(const UniqueFd& root) override;
   absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) override;
   absl::Status SetRoot(const UniqueFd& root, std::optional<uint32_t> mode,
                        std::optional<Owner> owner) override;

@@ -149,6 +149,20 @@ absl::Status LinuxHost::UpdateLoopSize(const Loop& loop) {
   return absl::OkStatus();
 }
 
+absl::Status LinuxHost::LimitDirty(const Loop& loop, uint64_t bytes) {
+  // Open, so that the number stays this image's.
+  ASSIGN_OR_RETURN(const UniqueFd device, RequireLoop(loop, Access::kReadOnly));
+  const std::string strict = LoopSysfs(loop.number, "bdi/strict_limit");
+  if (access(strict.c_str(), F_OK) != 0) {
+    return absl::FailedPreconditionError(
+        fmt::format("{}: expected a kernel that can limit what is dirty of one device (6.2 or "
+                    "newer), found none with {}; upgrade it",
+                    loop.path, strict));
+  }
+  RETURN_IF_ERROR(WriteSysfs(LoopSysfs(loop.number, "bdi/max_bytes"), fmt::to_string(bytes)));
+  return WriteSysfs(strict, "1");
+}
+
 absl::Status LinuxHost::SyncLoop(const Loop& loop) {
   ASSIGN_OR_RETURN(const UniqueFd device, RequireLoop(loop, Access::kReadOnly));
   if (fsync(device.get()) != 0) return ErrnoStatus(errno, "fsync", loop.path);

@@ -66,6 +66,10 @@ class LoopDevices {
   virtual absl::StatusOr<std::vector<Loop>> AllLoops() = 0;
   // LOOP_SET_CAPACITY after the image grew.
   virtual absl::Status UpdateLoopSize(const Loop& loop) = 0;
+  // Lets at most about `bytes` of what is dirty in the page cache wait for that device (measured:
+  // twice as much at times). Attach gives a number anew without it. FAILED_PRECONDITION where the
+  // kernel cannot (before 6.2).
+  virtual absl::Status LimitDirty(const Loop& loop, uint64_t bytes) = 0;
   // Flushes the device's page cache and the image (fsync of the block device).
   virtual absl::Status SyncLoop(const Loop& loop) = 0;
 };

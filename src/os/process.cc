@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -26,6 +29,12 @@ sigset_t TerminationSignals() {
 }
 
 }  // namespace
+
+void PreferThisThread() {
+  const sched_param lowest{.sched_priority = 1};
+  if (sched_setscheduler(0, SCHED_RR, &lowest) == 0) return;
+  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), -20);
+}
 
 std::string HostName() {
   std::array<char, 256> name{};

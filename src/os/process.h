@@ -22,6 +22,11 @@ absl::Status EnsureWritableFolder(const std::string& path, const std::string& re
 // the reads (0.6 ms against 0.2). Called before the first thread.
 void KeepFreedMemory();
 
+// Lets the calling thread, and those that it starts, run before every ordinary one (SCHED_RR), or
+// else as the first of them; where neither is allowed it stays as it is. For little work that must
+// not wait.
+void PreferThisThread();
+
 // SIGTERM and SIGINT wait for WaitForTermination() from here on, SIGPIPE is ignored. Called first
 // thing in main: threads inherit it.
 void BlockTerminationSignals();

@@ -37,6 +37,13 @@ constexpr PoolMetric kPoolMetrics[] = {
     {"holdfast_pool_trash_bytes", "Held by deleted objects in their grace",
      &PoolGauges::trash_bytes},
     {"holdfast_pool_trash_entries", "Deleted objects in their grace", &PoolGauges::trash_entries},
+    {"holdfast_pool_stop_line_bytes",
+     "Free space below which overcommitted volumes are stopped; 0: the pool is not overcommitted",
+     &PoolGauges::stop_line_bytes},
+    {"holdfast_pool_ballast_bytes", "Held back for the moment volumes are stopped",
+     &PoolGauges::ballast_bytes},
+    {"holdfast_stopped_volumes", "Volumes stopped for want of space and not staged since",
+     &PoolGauges::stopped_volumes},
     {"holdfast_volumes", "Volumes that are ready", &PoolGauges::volumes},
     {"holdfast_snapshots", "Snapshots that are ready", &PoolGauges::snapshots},
     {"holdfast_snapshot_extents", "Extents of all snapshots, as counted at their cuts",
@@ -62,6 +69,18 @@ std::vector<MetricFamily> Collect(const std::vector<PoolGauges>& pools) {
     served.metric.push_back(Gauge(pool.pool, pool.served ? 1 : 0));
   }
   families.push_back(std::move(served));
+  MetricFamily stops{"holdfast_volume_stops_total",
+                     "Volumes stopped before their overcommitted pool was empty",
+                     MetricType::Counter,
+                     {}};
+  for (const PoolGauges& pool : pools) {
+    if (!pool.served) continue;
+    ClientMetric metric;
+    metric.label.push_back({"pool", pool.pool});
+    metric.counter.value = static_cast<double>(pool.stops);
+    stops.metric.push_back(std::move(metric));
+  }
+  families.push_back(std::move(stops));
   for (const PoolMetric& row : kPoolMetrics) {
     MetricFamily family{row.name, row.help, MetricType::Gauge, {}};
     for (const PoolGauges& pool : pools) {

@@ -16,6 +16,8 @@ struct PoolGauges {
   uint64_t size_bytes = 0, used_bytes = 0, free_bytes = 0;
   uint64_t owed_bytes = 0, floor_bytes = 0, trash_bytes = 0;
   uint64_t volumes = 0, snapshots = 0, trash_entries = 0;
+  uint64_t stop_line_bytes = 0, ballast_bytes = 0, stopped_volumes = 0;
+  uint64_t stops = 0;                     // since the process began
   uint64_t snapshot_extents = 0;          // of all its snapshots together
   uint64_t largest_snapshot_extents = 0;  // of one: what the slowest cut and clone cost
 };

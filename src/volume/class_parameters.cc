@@ -12,7 +12,10 @@ namespace holdfast {
 namespace {
 
 constexpr std::string_view kSidecarPrefix = "csi.storage.k8s.io/";
-constexpr char kKnownKeys[] = "pool, provisioning, reserve, rootMode, rootOwner";
+constexpr char kKnownKeys[] =
+    "pool, provisioning, reserve, rawBlockOvercommit, rootMode, rootOwner";
+// Nobody sets this without having read it.
+constexpr char kAcceptedLoss[] = "acknowledged-writes-may-be-lost";
 
 absl::Status Refuse(const std::string& key, const std::string& expected, std::string_view found) {
   return absl::InvalidArgumentError(Refusal{.check = fmt::format("parameter {}", key),
@@ -50,13 +53,16 @@ absl::Status ParseProvisioning(const std::string& value, ClassParameters& parame
 
 absl::Status ParseReserve(const std::string& value, ClassParameters& parameters) {
   const std::optional<uint32_t> percent = ParseDigits(value, 10);
-  if (!percent.has_value() || *percent > 100) return Refuse("reserve", "100 (percent)", value);
-  if (*percent < 100) {
-    return Refuse("reserve",
-                  "100 (percent), because overcommitted pools do not exist yet in this version",
-                  value);
+  if (!percent.has_value() || *percent > 100) {
+    return Refuse("reserve", "0 to 100 (percent), below 100 only in an overcommitted pool", value);
   }
   parameters.reserve_percent = *percent;
+  return absl::OkStatus();
+}
+
+absl::Status ParseRawBlockOvercommit(const std::string& value, ClassParameters& parameters) {
+  if (value != kAcceptedLoss) return Refuse("rawBlockOvercommit", kAcceptedLoss, value);
+  parameters.accepts_lost_writes = true;
   return absl::OkStatus();
 }
 
@@ -99,6 +105,8 @@ absl::StatusOr<ParsedParameters> ParseClassParameters(
       status = ParseProvisioning(value, parsed.parameters);
     } else if (key == "reserve") {
       status = ParseReserve(value, parsed.parameters);
+    } else if (key == "rawBlockOvercommit") {
+      status = ParseRawBlockOvercommit(value, parsed.parameters);
     } else if (key == "rootMode") {
       status = ParseRootMode(value, parsed.parameters);
     } else if (key == "rootOwner") {

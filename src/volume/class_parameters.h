@@ -1,7 +1,9 @@
 // StorageClass parameters.
 //
-// Keys: pool, provisioning (thick | thin), reserve (percent, 100), rootMode (octal), rootOwner
-// ("uid:gid"). "csi.storage.k8s.io/…" keys are metadata of the sidecars and become labels.
+// Keys: pool, provisioning (thick | thin), reserve (percent, 100; less only in overcommitted pools,
+// which the engine checks), rawBlockOvercommit (acknowledged-writes-may-be-lost), rootMode (octal),
+// rootOwner ("uid:gid"). "csi.storage.k8s.io/…" keys are metadata of the sidecars and become
+// labels.
 #pragma once
 
 #include <map>

@@ -54,11 +54,15 @@ uint64_t CloneMetadataBytes(PoolFilesystem filesystem, uint64_t extents) {
   return extents * (filesystem == PoolFilesystem::kXfs ? 36 : 432);
 }
 
-uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem) {
+uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem,
+                          uint32_t owed_percent) {
   const uint64_t divisor = SlopeDivisor(filesystem);
-  const uint64_t room = SaturatingSubtract(space.free_bytes, space.owed_bytes + space.floor_bytes);
-  // V + V / divisor + 1 <= room; the 1 is what FloorBytes may round up by.
-  const uint64_t steps = SaturatingSubtract(room, 1) / (divisor + 1);
+  const uint64_t room = SaturatingSubtract(
+      space.free_bytes, space.owed_bytes + space.floor_bytes + space.stop_reserve_bytes);
+  // V * percent / 100 + V / divisor + 2 <= room; the 2 is what OwedBytes and FloorBytes may round
+  // up by. No pool comes near the size at which a hundred times its room overflows.
+  const uint64_t rounding = owed_percent == 100 ? 1 : 2;
+  const uint64_t steps = SaturatingSubtract(room, rounding) * 100 / (divisor * owed_percent + 100);
   // V / divisor + 1 <= what metadata can still get beyond what is kept for it now.
   const uint64_t metadata_room =
       SaturatingSubtract(space.metadata_free_bytes, MetadataFloorBytes(space));
@@ -67,13 +71,18 @@ uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem) {
 }
 
 absl::Status CheckFits(const PoolSpace& space, uint64_t more_bytes, const std::string& pool_name) {
-  const uint64_t needed = space.owed_bytes + space.floor_bytes + more_bytes;
+  const uint64_t needed =
+      space.owed_bytes + space.floor_bytes + space.stop_reserve_bytes + more_bytes;
   if (space.free_bytes < needed) {
+    const std::string to_stop =
+        space.stop_reserve_bytes == 0
+            ? ""
+            : fmt::format(" and {} to stop volumes in time", FormatBytes(space.stop_reserve_bytes));
     return absl::ResourceExhaustedError(fmt::format(
-        "pool {}: expected {} free for {} more on top of {} owed and a floor of {}, found {} free; "
-        "delete volumes or snapshots, purge the trash ({}), or grow the pool",
+        "pool {}: expected {} free for {} more on top of {} owed and a floor of {}{}, found {} "
+        "free; delete volumes or snapshots, purge the trash ({}), or grow the pool",
         pool_name, FormatBytes(needed), FormatBytes(more_bytes), FormatBytes(space.owed_bytes),
-        FormatBytes(space.floor_bytes), FormatBytes(space.free_bytes),
+        FormatBytes(space.floor_bytes), to_stop, FormatBytes(space.free_bytes),
         FormatBytes(space.trash_bytes)));
   }
   const uint64_t metadata_floor = MetadataFloorBytes(space);

@@ -21,6 +21,8 @@ struct PoolSpace {
   uint64_t floor_bytes = 0;  // kept back for the pool filesystem's own metadata and the catalog
   // What metadata can still get (os/files.h, FolderFilesystem); on XFS no limit of its own.
   uint64_t metadata_free_bytes = UINT64_MAX;
+  // Overcommitted pools only: kept free so that volumes can be stopped in time (overcommit.h).
+  uint64_t stop_reserve_bytes = 0;
   uint64_t trash_bytes = 0;  // part of "used"; purged when a create would otherwise not fit
 };
 
@@ -48,8 +50,10 @@ uint64_t FloorBytes(PoolFilesystem filesystem, uint64_t size_bytes, uint64_t pro
 uint64_t CloneMetadataBytes(PoolFilesystem filesystem, uint64_t extents);
 
 // The largest further volume for which the invariant holds. 0 when none. `space.floor_bytes` is
-// that of what is provisioned now; the floor's growth by the volume is counted here.
-uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem);
+// that of what is provisioned now; the floor's growth by the volume is counted here. Of the volume
+// itself `owed_percent` counts: less than 100 for a thin one in an overcommitted pool.
+uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem,
+                          uint32_t owed_percent = 100);
 
 // RESOURCE_EXHAUSTED with free, owed and floor unless `more_bytes`, which will be owed or
 // allocated, fit on top. `space.floor_bytes` is that of what will be provisioned, the new volume

@@ -38,6 +38,7 @@ struct ClassParameters {
   std::string pool;  // a pool's name; empty: any
   Provisioning provisioning = Provisioning::kThick;
   uint32_t reserve_percent = 100;     // of shared or missing blocks, what counts as owed
+  bool accepts_lost_writes = false;   // raw block below a reserve of 100: said in so many words
   std::optional<uint32_t> root_mode;  // 0..07777
   std::optional<Owner> root_owner;
   bool operator==(const ClassParameters&) const = default;

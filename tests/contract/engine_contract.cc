@@ -19,8 +19,8 @@ PoolFilesystem Filesystem(const std::string& type) {
 
 class FakeUnderTest final : public EngineUnderTest {
  public:
-  FakeUnderTest(const Clock& clock, PoolFilesystem filesystem)
-      : engine_(clock, {{"pool", kPoolBytes, filesystem}}) {}
+  FakeUnderTest(const Clock& clock, PoolFilesystem filesystem, bool overcommit)
+      : engine_(clock, {{"pool", kPoolBytes, filesystem, overcommit}}) {}
   StorageEngine& engine() override { return engine_; }
 
  private:
@@ -29,7 +29,7 @@ class FakeUnderTest final : public EngineUnderTest {
 
 class ImageUnderTest final : public EngineUnderTest {
  public:
-  ImageUnderTest(const Clock& clock, Machine& machine, bool real)
+  ImageUnderTest(const Clock& clock, Machine& machine, bool real, bool overcommit)
       : machine_(machine), path_(fmt::format("{}/pool{}", machine.pool(), ++g_pool_number)) {
     machine_.MakeFolder(path_);
     // What earlier cases deleted is free on btrfs only after a commit.
@@ -38,11 +38,12 @@ class ImageUnderTest final : public EngineUnderTest {
     EXPECT_OK(machine_.host().SyncFilesystem(*folder));
     CatalogOpener opener;
     if (real) {
-      const auto identity = InitPool(machine_.host(), path_, "pool");
+      const auto identity = InitPool(machine_.host(), path_, "pool", overcommit);
       EXPECT_OK(identity);
     } else {
-      opener = [](const std::string&) {
-        return CreateCatalog(":memory:", {.uuid = NewUuidForPool(), .name = "pool"});
+      opener = [overcommit](const std::string&) {
+        return CreateCatalog(":memory:",
+                             {.uuid = NewUuidForPool(), .name = "pool", .overcommit = overcommit});
       };
     }
     engine_ = ImageEngine::Open(machine_.host(), clock,
@@ -91,9 +92,9 @@ std::vector<EngineKind> EngineKinds() {
 
 std::unique_ptr<EngineUnderTest> EngineKind::Make(const Clock& clock) const {
   if (engine == Engine::kFake) {
-    return std::make_unique<FakeUnderTest>(clock, Filesystem(machine.pool_filesystem));
+    return std::make_unique<FakeUnderTest>(clock, Filesystem(machine.pool_filesystem), overcommit);
   }
-  return std::make_unique<ImageUnderTest>(clock, SharedMachine(machine), machine.real);
+  return std::make_unique<ImageUnderTest>(clock, SharedMachine(machine), machine.real, overcommit);
 }
 
 void EngineContractBase::Start(const EngineKind& kind) {
@@ -164,6 +165,9 @@ void EngineContractBase::CheckReady(const Volume& volume) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, EngineContract, ::testing::ValuesIn(EngineKinds()),
+                         [](const auto& tested) { return tested.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(, OvercommitContract, ::testing::ValuesIn(EngineKinds()),
                          [](const auto& tested) { return tested.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(, ContentContract,

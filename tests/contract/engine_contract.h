@@ -33,6 +33,7 @@ struct EngineKind {
   std::string name;
   enum class Engine { kFake, kImage } engine = Engine::kFake;
   MachineKind machine;  // of kFake: only its pool_filesystem counts
+  bool overcommit = false;
   std::unique_ptr<EngineUnderTest> Make(const Clock& clock) const;
 };
 
@@ -68,6 +69,18 @@ class EngineContract : public EngineContractBase, public ::testing::WithParamInt
   void SetUp() override {
     if (const std::string why = GetParam().machine.WhyNot(); !why.empty()) GTEST_SKIP() << why;
     Start(GetParam());
+  }
+};
+
+// The same with a pool whose owner chose overcommit.
+class OvercommitContract : public EngineContractBase,
+                           public ::testing::WithParamInterface<EngineKind> {
+ protected:
+  void SetUp() override {
+    EngineKind kind = GetParam();
+    kind.overcommit = true;
+    if (const std::string why = kind.machine.WhyNot(); !why.empty()) GTEST_SKIP() << why;
+    Start(kind);
   }
 };
 

@@ -202,10 +202,11 @@ TEST_P(EngineContract, GetCapacity_WhatItSaysCanBeCreated_CanBe) {
   }
 }
 
-TEST_P(EngineContract, AThinVolumeWithoutReserve_OwesNothing) {
+TEST_P(OvercommitContract, AThinVolumeWithoutReserve_OwesNothing) {
   VolumeRequest request = Request("one", Content::kBlock, 16 * kGiB);
   request.parameters.provisioning = Provisioning::kThin;
   request.parameters.reserve_percent = 0;
+  request.parameters.accepts_lost_writes = true;
   const PoolSpace before = pool().space;
   // A volume's share of metadata is kept whatever its reserve.
   const uint64_t room = std::min(before.free_bytes, before.metadata_free_bytes);
@@ -217,6 +218,67 @@ TEST_P(EngineContract, AThinVolumeWithoutReserve_OwesNothing) {
   request.capacity = {kGiB, 0};
   ASSERT_OK(engine().CreateVolume(request));
   EXPECT_EQ(pool().space.owed_bytes, before.owed_bytes + kGiB / 2);
+}
+
+TEST_P(OvercommitContract, ThinVolumesWithoutReserve_MayPromiseMoreThanThePoolCouldOwe) {
+  const ClassParameters full{.provisioning = Provisioning::kThin};
+  ASSERT_OK_AND_ASSIGN(const auto before, engine().GetCapacity(full, Content::kExt4));
+  const uint64_t free_bytes = pool().space.free_bytes;
+  const uint64_t part = free_bytes / 100 * 32 / kMiB * kMiB;
+  ASSERT_LT(before.available_bytes, 3 * part);
+  VolumeRequest request = Request("volume", Content::kExt4, part);
+  request.parameters.provisioning = Provisioning::kThin;
+  request.parameters.reserve_percent = 0;
+  for (int i = 0; i < 3; ++i) {
+    request.name = "volume" + std::to_string(i);
+    ASSERT_OK(engine().CreateVolume(request));
+  }
+  ASSERT_OK_AND_ASSIGN(const auto snapshot,
+                       engine().CreateSnapshot("s", engine().ListVolumes("", 0)->front().id));
+  EXPECT_TRUE(pool().overcommit);
+  EXPECT_LT(pool().space.owed_bytes, 64 * kMiB);
+  // What a full reserve asks for is still kept.
+  request.name = "full";
+  request.parameters.reserve_percent = 100;
+  request.capacity = {free_bytes / kMiB * kMiB, 0};
+  EXPECT_CODE(engine().CreateVolume(request), kResourceExhausted);
+}
+
+TEST_P(OvercommitContract, GetCapacity_OfAClassWithoutReserve_CanBeCreated) {
+  for (const uint32_t percent : {0u, 30u, 100u}) {
+    ClassParameters parameters{.provisioning = Provisioning::kThin, .reserve_percent = percent};
+    ASSERT_OK_AND_ASSIGN(const auto answer, engine().GetCapacity(parameters, Content::kExt4));
+    ASSERT_GT(answer.maximum_volume_bytes, kGiB) << percent;
+    VolumeRequest request = Request("one", Content::kExt4, answer.maximum_volume_bytes);
+    request.parameters = parameters;
+    ASSERT_OK_AND_ASSIGN(const Volume volume, engine().CreateVolume(request));
+    ASSERT_OK(engine().DeleteVolume(volume.id));
+  }
+}
+
+TEST_P(OvercommitContract, WhatCannotBeStopped_IsRefused) {
+  VolumeRequest request = Request("one", Content::kBtrfs);
+  request.parameters.provisioning = Provisioning::kThin;
+  request.parameters.reserve_percent = 50;
+  EXPECT_CODE(engine().CreateVolume(request), kFailedPrecondition);
+  request = Request("one", Content::kBlock, 64 * kMiB);
+  request.parameters.reserve_percent = 50;
+  EXPECT_CODE(engine().CreateVolume(request), kFailedPrecondition);
+  request.parameters.accepts_lost_writes = true;
+  EXPECT_OK(engine().CreateVolume(request));
+}
+
+TEST_P(EngineContract, AReserveBelow100_IsRefusedInAPoolThatIsNotOvercommitted) {
+  VolumeRequest request = Request("one");
+  request.parameters.reserve_percent = 99;
+  EXPECT_CODE(engine().CreateVolume(request), kFailedPrecondition);
+  ASSERT_OK_AND_ASSIGN(const auto answer, engine().GetCapacity(request.parameters, std::nullopt));
+  EXPECT_EQ(answer.maximum_volume_bytes, 0u);
+  ASSERT_OK_AND_ASSIGN(const Volume volume, engine().CreateVolume(Request("source")));
+  VolumeRequest clone = CloneRequest("clone", Source::Kind::kVolume, volume.id);
+  clone.parameters.reserve_percent = 0;
+  EXPECT_CODE(engine().CreateVolume(clone), kFailedPrecondition);
+  EXPECT_EQ(engine().ListVolumes("", 0)->size(), 1u);
 }
 
 TEST_P(ContentContract, AThickVolume_StaysThick_AfterSnapshotAndClone) {

@@ -191,6 +191,29 @@ TEST_P(FilesystemContract, Freeze_UntilThaw) {
   EXPECT_OK(host().SyncMounted(mounted.root));
 }
 
+TEST_P(FilesystemContract, ShutDown_FailsEverythingLater_UntilItIsMountedAnew) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  RootAttributes before;
+  {
+    ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+    ASSERT_OK_AND_ASSIGN(before, host().ReadRoot(mounted.root));
+    if (content() == Content::kBtrfs) {
+      EXPECT_CODE(host().ShutDown(mounted.root), kFailedPrecondition);
+      EXPECT_OK(host().ReadRoot(mounted.root)) << "it goes on";
+      return;
+    }
+    ASSERT_OK(host().ShutDown(mounted.root));
+    EXPECT_FALSE(host().SetRoot(mounted.root, 0700, std::nullopt).ok());
+    EXPECT_FALSE(host().SyncMounted(mounted.root).ok());
+    EXPECT_FALSE(host().SyncMounted(mounted.root).ok()) << "and keeps failing";
+    EXPECT_OK(host().ShutDown(mounted.root)) << "twice";
+  }
+  ASSERT_TRUE(IsDetachedSoon(image));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+  ASSERT_OK_AND_ASSIGN(const RootAttributes root, host().ReadRoot(mounted.root));
+  EXPECT_EQ(root, before);
+}
+
 // What a snapshot under load and its clone are made of.
 TEST_P(FilesystemContract, ACutUnderFreeze_BecomesAFilesystemOfItsOwn) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));

@@ -337,6 +337,13 @@ std::vector<Loop> FakeHost::OpenLoops() {
   return loops;
 }
 
+std::vector<uint64_t> FakeHost::DirtyLimits() {
+  const auto lock = Enter();
+  std::vector<uint64_t> limits;
+  for (const LoopPtr& loop : LiveLoops()) limits.push_back(loop->dirty_limit_bytes);
+  return limits;
+}
+
 size_t FakeHost::MountCount() {
   const auto lock = Enter();
   return AllMounts().size();

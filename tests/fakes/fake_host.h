@@ -80,6 +80,8 @@ class FakeHost : public Host {
 
   // --- For tests: what is there ----------------------------------------------------------------
   std::vector<Loop> OpenLoops();
+  // Of the same loops; 0: no limit.
+  std::vector<uint64_t> DirtyLimits();
   size_t MountCount();  // in every namespace, detached ones too
   size_t FrozenCount();
   std::vector<std::string> FilesIn(const std::string& folder);
@@ -118,6 +120,7 @@ class FakeHost : public Host {
   // --- LoopDevices ------------------------------------------------------------------------------
   absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) override;
   absl::Status PinLoop(const Loop& loop) override;
+  absl::Status LimitDirty(const Loop& loop, uint64_t bytes) override;
   absl::Status Detach(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
   absl::StatusOr<bool> IsAttached(const Loop& loop) override;
@@ -139,6 +142,7 @@ class FakeHost : public Host {
   absl::Status Freeze(const UniqueFd& root) override;
   absl::StatusOr<bool> Thaw(const UniqueFd& root) override;
   absl::StatusOr<bool> ThawDevice(uint64_t device) override;
+  absl::Status ShutDown(const UniqueFd& root) override;
   absl::StatusOr<RootAttributes> ReadRoot(const UniqueFd& root) override;
   absl::Status SetRoot(const UniqueFd& root, std::optional<uint32_t> mode,
                        std::optional<Owner> owner) override;

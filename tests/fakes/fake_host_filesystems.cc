@@ -129,6 +129,7 @@ absl::StatusOr<std::pair<std::shared_ptr<FakeSuper>, FakeSuperblock>> FakeHost::
     const char* call, const UniqueFd& fd) {
   ASSIGN_OR_RETURN(MountPtr mount, MountOf(call, fd));
   if (!mount->super) return KernelError(call, "a device node", ENOTTY);
+  if (mount->super->shut_down) return KernelError(call, "a filesystem that was shut down", EIO);
   auto superblock = ReadSuperblock(*mount->super->loop->image, mount->super->content);
   if (!superblock) return KernelError(call, "a mount", EUCLEAN);
   return std::make_pair(mount->super, *superblock);
@@ -193,6 +194,19 @@ absl::StatusOr<bool> FakeHost::ThawDevice(uint64_t device) {
   }
   if (covered) return absl::FailedPreconditionError("every mount of it is covered");
   return false;
+}
+
+absl::Status FakeHost::ShutDown(const UniqueFd& root) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(MountPtr mount, MountOf("FS_IOC_SHUTDOWN", root));
+  if (!mount->super) return KernelError("FS_IOC_SHUTDOWN", "a device node", ENOTTY);
+  const Content content = mount->super->content;
+  if (content != Content::kExt4 && content != Content::kXfs) {
+    return absl::FailedPreconditionError(
+        fmt::format("FS_IOC_SHUTDOWN: expected ext4 or xfs, found {}", ContentName(content)));
+  }
+  mount->super->shut_down = true;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<RootAttributes> FakeHost::ReadRoot(const UniqueFd& root) {

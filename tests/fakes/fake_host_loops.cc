@@ -97,6 +97,14 @@ absl::Status FakeHost::PinLoop(const Loop& loop) {
   return absl::OkStatus();
 }
 
+absl::Status FakeHost::LimitDirty(const Loop& loop, uint64_t bytes) {
+  const auto lock = Enter();
+  const LoopPtr found = FindLoop(loop);
+  if (!found) return Gone(loop);
+  found->dirty_limit_bytes = bytes;
+  return absl::OkStatus();
+}
+
 bool FakeHost::IsHeld(const LoopPtr& loop) {
   return !loop->super.expired() || !loop->foreign_openers.empty() ||
          std::any_of(handles_.begin(), handles_.end(),

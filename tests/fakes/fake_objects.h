@@ -59,6 +59,7 @@ struct FakeLoop {
   bool discard = false;
   bool autoclear = true;
   uint64_t sequence = 0;           // of attachments since the boot
+  uint64_t dirty_limit_bytes = 0;  // 0: none
   std::weak_ptr<FakeSuper> super;  // the filesystem mounted from it
   std::vector<std::string> foreign_openers;
 };
@@ -75,7 +76,8 @@ struct FakeSuper {
   const Content content;
   const bool read_only;
   bool frozen = false;
-  bool crashed = false;  // the power went: nothing is written any more
+  bool shut_down = false;  // FS_IOC_SHUTDOWN: it answers EIO, and its log stays dirty
+  bool crashed = false;    // the power went: nothing is written any more
   std::string options;
 };
 

@@ -53,6 +53,7 @@ class FaultyHost final : public Host {
   // LoopDevices
   MUTATING(absl::StatusOr<AttachedLoop>, Attach, (const UniqueFd& image, const LoopOptions& options), (image, options))
   MUTATING(absl::Status, PinLoop, (const Loop& loop), (loop))
+  MUTATING(absl::Status, LimitDirty, (const Loop& loop, uint64_t bytes), (loop, bytes))
   MUTATING(absl::Status, Detach, (const Loop& loop), (loop))
   READING(absl::StatusOr<std::vector<Loop>>, Attachments, (const FileFacts& image), (image))
   READING(absl::StatusOr<bool>, IsAttached, (const Loop& loop), (loop))
@@ -72,6 +73,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, Freeze, (const UniqueFd& root), (root))
   MUTATING(absl::StatusOr<bool>, Thaw, (const UniqueFd& root), (root))
   MUTATING(absl::StatusOr<bool>, ThawDevice, (uint64_t device), (device))
+  MUTATING(absl::Status, ShutDown, (const UniqueFd& root), (root))
   READING(absl::StatusOr<RootAttributes>, ReadRoot, (const UniqueFd& root), (root))
   MUTATING(absl::Status, SetRoot, (const UniqueFd& root, std::optional<uint32_t> mode, std::optional<Owner> owner), (root, mode, owner))
   READING(absl::StatusOr<Usage>, ReadUsage, (const UniqueFd& root), (root))

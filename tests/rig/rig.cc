@@ -33,8 +33,10 @@ Rig::Rig(const RigOptions& options) : options_(options) {
   machine.MakePool(kPool, pool);
   machine.MakeFolders("/kubelet/staging");
   machine.MakeFolders("/kubelet/pods");
-  EXPECT_TRUE(CreateCatalog((folder_ / "catalog.db").string(),
-                            {.uuid = NewUuid(), .name = "default", .created_unix_nanos = 1})
+  EXPECT_TRUE(CreateCatalog((folder_ / "catalog.db").string(), {.uuid = NewUuid(),
+                                                                .name = "default",
+                                                                .created_unix_nanos = 1,
+                                                                .overcommit = options.overcommit})
                   .ok());
   Start();
 }

@@ -30,6 +30,7 @@ class FakeClock final : public Clock {
 struct RigOptions {
   uint64_t pool_bytes = uint64_t{8} << 30;
   std::chrono::seconds trash_grace{0};
+  bool overcommit = false;
 };
 
 class Rig {

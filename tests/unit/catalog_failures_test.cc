@@ -302,5 +302,27 @@ TEST(CatalogFailures, EveryStatementOfOpenAndRead_ReturnsItsError) {
   EXPECT_GE(failures, 8);
 }
 
+// Written by the first release: no overcommit, no stops, no acceptsLostWrites in the details.
+TEST(CatalogFailures, ACatalogOfVersion2_IsMigrated_AndItsRowsStay) {
+  const TestFolder folder;
+  {
+    auto catalog = CreateCatalog(folder.catalog(), TestIdentity()).value();
+    ASSERT_TRUE(catalog->InsertVolume(FullVolume("vol-a")).ok());
+  }
+  RunSql(folder.catalog(),
+         "DROP TABLE stops; ALTER TABLE pool DROP COLUMN overcommit; "
+         "UPDATE volumes SET details = json_remove(details, '$.parameters.acceptsLostWrites'); "
+         "PRAGMA user_version=2");
+  EXPECT_EQ(OpenCatalog(folder.catalog(), Catalog::Access::kReadOnly).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  auto catalog = OpenCatalog(folder.catalog(), Catalog::Access::kReadWrite).value();
+  EXPECT_FALSE(catalog->identity().overcommit);
+  Volume expected = FullVolume("vol-a");
+  expected.parameters.accepts_lost_writes = false;
+  ExpectSame(catalog->FindVolume("vol-a").value().value(), expected);
+  EXPECT_TRUE(catalog->ListStops()->empty());
+  EXPECT_TRUE(OpenCatalog(folder.catalog(), Catalog::Access::kReadOnly).ok());
+}
+
 }  // namespace
 }  // namespace holdfast

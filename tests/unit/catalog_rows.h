@@ -65,6 +65,7 @@ inline Volume FullVolume(const std::string& id) {
   volume.parameters = {.pool = "fast",
                        .provisioning = Provisioning::kThin,
                        .reserve_percent = 50,
+                       .accepts_lost_writes = true,
                        .root_mode = 0,
                        .root_owner = Owner{.uid = UINT32_MAX - 1, .gid = 7}};
   volume.labels = {{"csi.storage.k8s.io/pvc/name", "data"}, {"b", ""}};

@@ -274,5 +274,57 @@ TEST(Catalog, ManyThreads_EachRowIsThere) {
   EXPECT_EQ(catalog->AllVolumes()->size(), 80u);
 }
 
+TEST(Catalog, Overcommit_IsTheOwnersChoice_AndKept) {
+  const TestFolder folder;
+  PoolIdentity identity = TestIdentity();
+  identity.overcommit = true;
+  ASSERT_TRUE(CreateCatalog(folder.catalog(), identity).value()->identity().overcommit);
+  auto catalog = OpenCatalog(folder.catalog(), Access::kReadWrite).value();
+  EXPECT_TRUE(catalog->identity().overcommit);
+  ASSERT_TRUE(catalog->SetOvercommit(false).ok());
+  EXPECT_FALSE(catalog->identity().overcommit);
+  catalog = OpenCatalog(folder.catalog(), Access::kReadOnly).value();
+  EXPECT_FALSE(catalog->identity().overcommit);
+}
+
+TEST(Catalog, Stops_AreKeptOldestFirst_AndGoWithTheirVolume) {
+  auto catalog = CreateCatalog(":memory:", TestIdentity()).value();
+  StopRecord record{.incarnation = "incarnation of vol-a",
+                    .volume_id = "vol-a",
+                    .stopped_unix_nanos = 20,
+                    .free_bytes = UINT64_MAX,
+                    .stop_bytes = 5};
+  EXPECT_EQ(catalog->RecordStop(record).code(), absl::StatusCode::kNotFound);
+  for (const char* id : {"vol-a", "vol-b", "vol-c"}) {
+    ASSERT_TRUE(catalog->InsertVolume(FullVolume(id)).ok());
+  }
+  ASSERT_TRUE(catalog->RecordStop(record).ok());
+  record.free_bytes = 4;
+  ASSERT_TRUE(catalog->RecordStop(record).ok()) << "replaced";
+  StopRecord older = record;
+  older.incarnation = "incarnation of vol-b";
+  older.stopped_unix_nanos = 10;
+  ASSERT_TRUE(catalog->RecordStop(older).ok());
+  older.incarnation = "incarnation of vol-c";
+  ASSERT_TRUE(catalog->RecordStop(older).ok());
+  // A row that is written again keeps its record.
+  ASSERT_TRUE(catalog->UpdateVolume(FullVolume("vol-a")).ok());
+  ASSERT_TRUE(catalog->RemoveStop("incarnation of vol-c").ok());
+  ASSERT_TRUE(catalog->RemoveStop("incarnation of vol-c").ok());
+  auto stops = catalog->ListStops().value();
+  ASSERT_EQ(stops.size(), 2u);
+  EXPECT_EQ(stops[0].incarnation, "incarnation of vol-b");
+  EXPECT_EQ(stops[1].volume_id, "vol-a");
+  EXPECT_EQ(stops[1].free_bytes, 4u);
+  EXPECT_EQ(stops[1].stop_bytes, 5u);
+  ASSERT_TRUE(catalog->RemoveVolume("vol-b").ok());
+  ASSERT_TRUE(
+      catalog
+          ->MoveToTrash(
+              {.incarnation = "incarnation of vol-a", .kind = ObjectKind::kVolume, .id = "vol-a"})
+          .ok());
+  EXPECT_TRUE(catalog->ListStops()->empty());
+}
+
 }  // namespace
 }  // namespace holdfast

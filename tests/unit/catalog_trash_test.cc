@@ -63,7 +63,7 @@ TEST(CatalogTrash, RemoveTrash_ForgetsTheRowToo) {
   EXPECT_EQ(catalog->TakeFromTrash(EntryOf(volume)).code(), absl::StatusCode::kNotFound);
 }
 
-// A pool of the version before: its trash has entries that kept no row.
+// A pool of the first version: its trash has entries that kept no row.
 TEST(CatalogTrash, PoolOfVersion1_IsMigratedAndItsTrashIsListed) {
   const TestFolder folder;
   {
@@ -75,6 +75,7 @@ TEST(CatalogTrash, PoolOfVersion1_IsMigratedAndItsTrashIsListed) {
   ASSERT_EQ(sqlite3_open(folder.catalog().c_str(), &connection), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(connection,
                          "DROP TABLE trashed_volumes; DROP TABLE trashed_snapshots; "
+                         "DROP TABLE stops; ALTER TABLE pool DROP COLUMN overcommit; "
                          "PRAGMA user_version=1",
                          nullptr, nullptr, nullptr),
             SQLITE_OK);

@@ -81,12 +81,23 @@ TEST(ClassParameters, Garbage_IsRefusedNamingKeyAndValue) {
   }
 }
 
-TEST(ClassParameters, ReserveBelow100_IsRefusedAsOvercommitThatDoesNotExistYet) {
-  for (const char* percent : {"0", "1", "50", "99"}) {
-    const std::string sentence = RefusalOf("reserve", percent);
-    EXPECT_NE(sentence.find("expected 100"), std::string::npos) << sentence;
-    EXPECT_NE(sentence.find("overcommitted pools do not exist yet"), std::string::npos) << sentence;
+TEST(ClassParameters, ReserveBelow100_IsParsed_AndThePoolDecides) {
+  for (const uint32_t percent : {0u, 1u, 50u, 99u}) {
+    const auto parsed = ParseClassParameters({{"reserve", std::to_string(percent)}});
+    ASSERT_TRUE(parsed.ok());
+    EXPECT_EQ(parsed->parameters.reserve_percent, percent);
   }
+}
+
+TEST(ClassParameters, TheLossOfRawBlockWrites_IsAcceptedInSoManyWordsOnly) {
+  for (const char* value : {"", "yes", "true", "accept", "Acknowledged-writes-may-be-lost"}) {
+    const std::string sentence = RefusalOf("rawBlockOvercommit", value);
+    EXPECT_NE(sentence.find("acknowledged-writes-may-be-lost"), std::string::npos) << sentence;
+  }
+  const auto parsed =
+      ParseClassParameters({{"rawBlockOvercommit", "acknowledged-writes-may-be-lost"}});
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_TRUE(parsed->parameters.accepts_lost_writes);
 }
 
 TEST(ClassParameters, ControlCharacters_NeverReachTheSentence) {

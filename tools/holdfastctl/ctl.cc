@@ -136,6 +136,16 @@ class CommandLine {
     init->add_option("path", named_, "The folder")->required()->expected(1)->type_name("PATH");
     init->add_option("--name", request.name,
                      "What the class parameter 'pool' will say [the folder's own name]");
+    init->add_flag_callback(
+        "--overcommit", [this] { request.overcommit = "on"; },
+        "Let classes reserve less than 100 %: a pool that runs low stops their volumes");
+    CLI::App* set =
+        Leaf(pool, "set", "Change a pool's options while no server serves it", SetPoolCommand);
+    set->add_option("path", named_, "The folder; else that of --pool")->type_name("PATH");
+    set->add_option("--overcommit", request.overcommit,
+                    "Whether classes may reserve less than 100 %")
+        ->check(CLI::IsMember({"on", "off"}))
+        ->required();
     CLI::App* status =
         Leaf(pool, "status", "Show size, free, owed, floor, trash and counts", PoolStatusCommand);
     status->add_option("path", named_, "The folders; else those of --pool")->type_name("PATH");

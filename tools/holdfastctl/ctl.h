@@ -3,6 +3,7 @@
 // Lists and inspects a pool's catalog and folders without the pool's lock, whether a server runs or
 // not. What changes something is asked of the running server through its local socket: a second
 // process that took a pool's lock would make a server that starts meanwhile refuse the pool.
+// The exceptions are "pool init" and "pool set", which take the lock: no server serves that pool.
 #pragma once
 
 #include <functional>
@@ -45,10 +46,12 @@ struct Request {
   bool raw_block = false, thick = false;
   bool fix = false;
   std::string admin_socket;
+  std::string overcommit;  // "on", "off"; empty: not said
   bool json = false;
 };
 
 absl::Status InitPoolCommand(const Request& request, Surroundings& surroundings);
+absl::Status SetPoolCommand(const Request& request, Surroundings& surroundings);
 absl::Status PoolStatusCommand(const Request& request, Surroundings& surroundings);
 absl::Status GrowPoolCommand(const Request& request, Surroundings& surroundings);
 absl::Status DrainOrderCommand(const Request& request, Surroundings& surroundings);

@@ -27,12 +27,19 @@ nlohmann::ordered_json StatusJson(const PoolStatus& status) {
           {"trash_bytes", status.space.trash_bytes},
           {"volumes", status.volumes},
           {"snapshots", status.snapshots},
-          {"trash_entries", status.trash_entries}};
+          {"trash_entries", status.trash_entries},
+          {"overcommit", status.overcommit},
+          {"watermark", WatermarkName(status.watermark)},
+          {"stop_line_bytes", status.stop_line_bytes},
+          {"stop_reserve_bytes", status.space.stop_reserve_bytes},
+          {"ballast_bytes", status.ballast_bytes},
+          {"stopped_volumes", status.stopped_volumes}};
 }
 
 // What a next volume can still be promised.
 uint64_t Spare(const PoolSpace& space) {
-  return SaturatingSubtract(space.free_bytes, space.owed_bytes + space.floor_bytes);
+  return SaturatingSubtract(space.free_bytes,
+                            space.owed_bytes + space.floor_bytes + space.stop_reserve_bytes);
 }
 
 // "holdfast" of "/srv/holdfast/".
@@ -53,9 +60,17 @@ absl::Status CheckPoolName(const std::string& name) {
                   Printable(name.substr(0, 64))));
 }
 
+// "ok", "refused", or of an overcommitted pool "ok", "low", "stop (2 stopped)", …
+std::string StateOf(const PoolStatus& status) {
+  if (!status.refusal.empty()) return "refused";
+  std::string state = WatermarkName(status.watermark);
+  if (status.stopped_volumes > 0) state += fmt::format(" ({} stopped)", status.stopped_volumes);
+  return state;
+}
+
 void PrintStatuses(const std::vector<PoolStatus>& statuses, std::ostream& out) {
   Table table({"NAME", "PATH", "FILESYSTEM", "SIZE", "FREE", "OWED", "FLOOR", "SPARE", "TRASH",
-               "VOLUMES", "SNAPSHOTS", "STATE"});
+               "VOLUMES", "SNAPSHOTS", "OVERCOMMIT", "STATE"});
   for (const PoolStatus& status : statuses) {
     const PoolSpace& space = status.space;
     std::vector<std::string> row = {Printable(status.name), Printable(status.path),
@@ -68,10 +83,11 @@ void PrintStatuses(const std::vector<PoolStatus>& statuses, std::ostream& out) {
       row.push_back(fmt::format("{} ({})", FormatBytes(space.trash_bytes), status.trash_entries));
       row.push_back(std::to_string(status.volumes));
       row.push_back(std::to_string(status.snapshots));
+      row.push_back(status.overcommit ? "yes" : "no");
     } else {
-      row.insert(row.end(), 8, "-");
+      row.insert(row.end(), 9, "-");
     }
-    row.push_back(status.refusal.empty() ? "ok" : "refused");
+    row.push_back(StateOf(status));
     table.Add(std::move(row));
   }
   table.Print(out);
@@ -84,13 +100,25 @@ absl::Status InitPoolCommand(const Request& request, Surroundings& surroundings)
   const std::string name = request.name.empty() ? FolderName(path) : request.name;
   RETURN_IF_ERROR(CheckPoolName(name));
   ASSIGN_OR_RETURN(Host * host, surroundings.host());
-  ASSIGN_OR_RETURN(PoolIdentity pool, InitPool(*host, path, name));
+  ASSIGN_OR_RETURN(PoolIdentity pool, InitPool(*host, path, name, request.overcommit == "on"));
   if (request.json) {
     const nlohmann::ordered_json json = {{"name", pool.name}, {"uuid", pool.uuid}, {"path", path}};
     PrintJson(json, surroundings.out);
   } else {
     surroundings.out << fmt::format("made pool {} ({}) in {}\n", pool.name, pool.uuid, path);
   }
+  return absl::OkStatus();
+}
+
+absl::Status SetPoolCommand(const Request& request, Surroundings& surroundings) {
+  ASSIGN_OR_RETURN(Host * host, surroundings.host());
+  for (const std::string& path : request.pools) {
+    RETURN_IF_ERROR(SetPoolOvercommit(*host, path, request.overcommit == "on"));
+    if (!request.json) {
+      surroundings.out << fmt::format("pool {}: overcommit is {}\n", path, request.overcommit);
+    }
+  }
+  if (request.json) PrintJson({{"overcommit", request.overcommit == "on"}}, surroundings.out);
   return absl::OkStatus();
 }
 

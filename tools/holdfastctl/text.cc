@@ -56,6 +56,7 @@ Json ParametersJson(const ClassParameters& parameters) {
   Json json = {{"pool", parameters.pool},
                {"provisioning", ProvisioningName(parameters.provisioning)},
                {"reserve", parameters.reserve_percent},
+               {"acceptsLostWrites", parameters.accepts_lost_writes},
                {"rootMode", nullptr},
                {"rootOwner", nullptr}};
   if (parameters.root_mode) json["rootMode"] = FormatMode(*parameters.root_mode);

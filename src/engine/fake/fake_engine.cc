@@ -77,6 +77,12 @@ PoolSpace FakeEngine::Space(const FakePool& pool) {
     provisioned += volume.row.capacity_bytes;
   }
   space.free_bytes = SaturatingSubtract(space.size_bytes, used_bytes);
+  if (pool.spec.overcommit) {
+    std::vector<Volume> rows;
+    for (const auto& [id, volume] : pool.volumes) rows.push_back(volume.row);
+    provisioned = std::min(provisioned, space.size_bytes);
+    space.stop_reserve_bytes = 2 * StopReserveBytes(space.size_bytes, rows);
+  }
   space.floor_bytes = FloorBytes(pool.spec.filesystem, space.size_bytes, provisioned);
   return space;
 }
@@ -155,6 +161,7 @@ std::vector<PoolStatus> FakeEngine::Pools() {
     status.path = "/fake/" + pool.spec.name;
     status.filesystem = pool.spec.filesystem == PoolFilesystem::kXfs ? "xfs" : "btrfs";
     status.refusal = pool.refusal;
+    status.overcommit = pool.spec.overcommit;
     if (pool.refusal.empty()) {
       status.space = Space(pool);
       status.volumes = pool.volumes.size();
@@ -171,7 +178,12 @@ absl::StatusOr<CapacityAnswer> FakeEngine::GetCapacity(const ClassParameters& pa
   CapacityAnswer answer{.minimum_volume_bytes =
                             MinimumCapacityBytes(content.value_or(Content::kExt4))};
   for (const FakePool* pool : candidates) {
-    const uint64_t largest = LargestNewVolume(Space(*pool), pool->spec.filesystem);
+    if (!CheckOvercommit(parameters, content.value_or(Content::kExt4), pool->spec.name,
+                         pool->spec.overcommit)
+             .ok()) {
+      continue;
+    }
+    const uint64_t largest = LargestNewVolume(Space(*pool), pool->spec.filesystem, parameters);
     if (largest < answer.minimum_volume_bytes) continue;
     answer.available_bytes += largest;
     answer.maximum_volume_bytes =

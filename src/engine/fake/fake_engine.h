@@ -19,6 +19,7 @@ struct FakePoolSpec {
   std::string name;
   uint64_t size_bytes = 0;
   PoolFilesystem filesystem = PoolFilesystem::kXfs;
+  bool overcommit = false;
 };
 
 // Space: a thick volume counts as fully written, so that a snapshot or clone shares all of it; a

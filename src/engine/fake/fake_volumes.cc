@@ -85,6 +85,8 @@ Volume FakeEngine::NewRow(const VolumeRequest& request, Content content, uint64_
 }
 
 absl::StatusOr<Volume> FakeEngine::CreateIn(FakePool& pool, Volume row, const Origin* origin) {
+  RETURN_IF_ERROR(
+      CheckOvercommit(row.parameters, row.content, pool.spec.name, pool.spec.overcommit));
   row.id = MakeId(ObjectKind::kVolume, pool.uuid, row.name);
   StoredVolume stored{row, {}};
   uint64_t missing = row.capacity_bytes;
@@ -109,7 +111,10 @@ absl::StatusOr<Volume> FakeEngine::CreateEmpty(const VolumeRequest& request) {
   absl::StatusOr<Volume> made;
   for (FakePool* pool : candidates) {
     made = CreateIn(*pool, NewRow(request, content, capacity), nullptr);
-    if (!absl::IsResourceExhausted(made.status())) break;
+    // The next pool may have room, or be overcommitted.
+    if (!absl::IsResourceExhausted(made.status()) && !absl::IsFailedPrecondition(made.status())) {
+      break;
+    }
   }
   return made;
 }

@@ -6,6 +6,7 @@
 #include "base/refusal.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "engine/image/ballast.h"
 #include "engine/image/cut.h"
 #include "engine/image/discard.h"
 #include "engine/image/image_engine.h"
@@ -19,13 +20,14 @@ absl::StatusOr<SpaceRequest> ImageEngine::SpaceForCut(const LocalVolume& source,
   more_bytes += CloneMetadataBytes(source.pool->filesystem, extents);
   // Where the bound already owes the whole volume, sharing adds nothing to it.
   const bool counted = OwedUpperBound(source.volume) > 0;
-  const auto exact = [&host = host_, &image, more_bytes,
+  const uint32_t percent = source.volume.parameters.reserve_percent;
+  const uint64_t bound = OwedBytes({.shared_bytes = source.volume.capacity_bytes}, percent);
+  const auto exact = [&host = host_, &image, more_bytes, percent,
                       filesystem = source.pool->filesystem]() -> absl::StatusOr<uint64_t> {
     ASSIGN_OR_RETURN(const auto all, host.Extents(image));
-    return UnsharedBytes(filesystem, all) + more_bytes;
+    return OwedBytes({.shared_bytes = UnsharedBytes(filesystem, all)}, percent) + more_bytes;
   };
-  return SpaceRequest{.bound_bytes = (counted ? 0 : source.volume.capacity_bytes) + more_bytes,
-                      .exact_bytes = exact};
+  return SpaceRequest{.bound_bytes = (counted ? 0 : bound) + more_bytes, .exact_bytes = exact};
 }
 
 absl::Status ImageEngine::MarkShared(LocalVolume& source) {
@@ -125,7 +127,7 @@ absl::Status ImageEngine::DeleteSnapshot(std::string_view id) {
   if (pool == nullptr) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto snapshot, pool->catalog->FindSnapshot(id));
   if (!snapshot) return absl::OkStatus();
-  return Discard(*pool, *snapshot, trash_policy());
+  return WithCatalogRoom(*pool, [&] { return Discard(*pool, *snapshot, trash_policy()); });
 }
 
 }  // namespace holdfast

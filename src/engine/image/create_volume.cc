@@ -9,6 +9,7 @@
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "engine/image/ballast.h"
 #include "engine/image/cut.h"
 #include "engine/image/discard.h"
 #include "engine/image/image_engine.h"
@@ -149,8 +150,15 @@ absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
   ASSIGN_OR_RETURN(const auto candidates, CandidatePools(request.parameters.pool));
   absl::Status last;
   for (Pool* pool : candidates) {
+    const absl::Status allowed = CheckOvercommit(request.parameters, content, pool->name(),
+                                                 pool->catalog->identity().overcommit);
+    if (!allowed.ok()) {
+      // That a pool is full says more than that another is none for this class.
+      if (last.ok()) last = allowed;
+      continue;
+    }
     const Volume volume = NewVolumeRow(*pool, request, content, capacity);
-    const SpaceRequest need{.bound_bytes = NewVolumeBytes(request.parameters, capacity),
+    const SpaceRequest need{.bound_bytes = BytesToMake(request.parameters, content, capacity),
                             .provisioned_bytes = capacity};
     last =
         Admit(*pool, need, [&] { return pool->catalog->InsertVolume(volume, Outlives::kProcess); });
@@ -167,6 +175,8 @@ absl::StatusOr<Volume> ImageEngine::CreateFromSnapshot(const VolumeRequest& requ
   const Snapshot& snapshot = source.snapshot;
   RETURN_IF_ERROR(CheckSourcePool(pool, request));
   ASSIGN_OR_RETURN(const Content content, ContentOfClone(request, snapshot.content));
+  RETURN_IF_ERROR(CheckOvercommit(request.parameters, content, pool.name(),
+                                  pool.catalog->identity().overcommit));
   ASSIGN_OR_RETURN(const uint64_t capacity, CapacityOfClone(request, content, snapshot.size_bytes));
   // The open file stays readable whatever becomes of the snapshot: no lock on it is needed.
   auto opened = OpenSnapshot(source);
@@ -203,6 +213,8 @@ absl::StatusOr<Volume> ImageEngine::CreateFromVolume(const VolumeRequest& reques
   Pool& pool = *source.pool;
   RETURN_IF_ERROR(CheckSourcePool(pool, request));
   ASSIGN_OR_RETURN(const Content content, ContentOfClone(request, source.volume.content));
+  RETURN_IF_ERROR(CheckOvercommit(request.parameters, content, pool.name(),
+                                  pool.catalog->identity().overcommit));
   ASSIGN_OR_RETURN(const uint64_t capacity,
                    CapacityOfClone(request, content, source.volume.capacity_bytes));
   ASSIGN_OR_RETURN(const UniqueFd source_image, OpenImage(source, Access::kReadOnly));
@@ -237,7 +249,7 @@ absl::Status ImageEngine::DeleteVolume(std::string_view id) {
   if (!volume) return absl::OkStatus();
   LocalVolume local{pool, *std::move(volume)};
   RETURN_IF_ERROR(EndUse(local));
-  return Discard(*pool, local.volume, trash_policy());
+  return WithCatalogRoom(*pool, [&] { return Discard(*pool, local.volume, trash_policy()); });
 }
 
 // By the recorded inode, for under another name it is in use all the same; and by the name, for

@@ -8,6 +8,7 @@
 
 #include "base/refusal.h"
 #include "base/status_macros.h"
+#include "engine/image/ballast.h"
 #include "engine/image/frozen_filesystem.h"
 #include "engine/image/recovery.h"
 #include "engine/image/trash.h"
@@ -72,6 +73,9 @@ std::unique_ptr<ImageEngine> ImageEngine::Open(Host& host, const Clock& clock,
   }
   std::sort(engine->pools_.begin(), engine->pools_.end(),
             [](const auto& a, const auto& b) { return a->uuid() < b->uuid(); });
+  std::vector<Pool*> pools;
+  for (const auto& pool : engine->pools_) pools.push_back(pool.get());
+  engine->fail_stop_ = std::make_unique<FailStop>(host, clock, pools);
   return engine;
 }
 
@@ -80,9 +84,15 @@ absl::Status ImageEngine::Close() {
   return absl::OkStatus();
 }
 
+std::unique_ptr<FailStopThreads> ImageEngine::WatchPools(FailStop::Tell tell) {
+  if (fail_stop_->idle()) return nullptr;
+  return std::make_unique<FailStopThreads>(*fail_stop_, std::move(tell));
+}
+
 absl::Status ImageEngine::PurgeExpiredTrash() {
   for (const auto& pool : pools_) {
-    RETURN_IF_ERROR(PurgeExpired(*pool, clock_.UnixNanos(), options_.trash_grace));
+    RETURN_IF_ERROR(WithCatalogRoom(
+        *pool, [&] { return PurgeExpired(*pool, clock_.UnixNanos(), options_.trash_grace); }));
   }
   return absl::OkStatus();
 }
@@ -243,6 +253,7 @@ std::vector<PoolStatus> ImageEngine::DescribeEach(
   std::vector<PoolStatus> result;
   for (const auto& pool : pools_) {
     auto status = describe(*pool);
+    if (status.ok()) status->stops = fail_stop_->StopCount(*pool);
     result.push_back(status.ok() ? *std::move(status)
                                  : PoolStatus{.name = pool->name(),
                                               .uuid = pool->uuid(),
@@ -261,10 +272,15 @@ absl::StatusOr<CapacityAnswer> ImageEngine::GetCapacity(const ClassParameters& p
   CapacityAnswer answer{.minimum_volume_bytes =
                             MinimumCapacityBytes(content.value_or(Content::kExt4))};
   for (const Pool* pool : pools) {
+    if (!CheckOvercommit(parameters, content.value_or(Content::kExt4), pool->name(),
+                         pool->catalog->identity().overcommit)
+             .ok()) {
+      continue;
+    }
     ASSIGN_OR_RETURN(PoolSpace space, MeasureSpace(*pool, Precision::kExact));
     // A create that would not fit otherwise purges the trash.
     space.free_bytes += space.trash_bytes;
-    const uint64_t largest = LargestNewVolume(space, pool->filesystem);
+    const uint64_t largest = LargestNewVolume(space, pool->filesystem, parameters);
     if (largest < answer.minimum_volume_bytes) continue;
     answer.available_bytes += largest;
     answer.maximum_volume_bytes =

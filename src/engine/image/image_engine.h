@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "engine/image/discard.h"
+#include "engine/image/fail_stop.h"
 #include "engine/image/image_files.h"
 #include "engine/image/pool.h"
 #include "engine/image/space_meter.h"
@@ -52,6 +53,10 @@ class ImageEngine final : public StorageEngine {
   absl::StatusOr<CapacityAnswer> GetCapacity(const ClassParameters& parameters,
                                              std::optional<Content> content) override;
 
+  // Watches overcommitted pools for as long as the object lives; null when there is none. The
+  // engine must outlive it.
+  std::unique_ptr<FailStopThreads> WatchPools(FailStop::Tell tell);
+
   // Purges trash whose grace has passed. Called now and then by the server.
   absl::Status PurgeExpiredTrash();
   // An orderly end: checkpoints the catalogs. Nothing is unmounted or detached.
@@ -76,6 +81,8 @@ class ImageEngine final : public StorageEngine {
   // can forget a staged volume. Set once, before calls come in; not set: such a delete is refused.
   using PutAway = std::function<absl::Status(LocalVolume&)>;
   void set_put_away(PutAway put_away) { put_away_ = std::move(put_away); }
+  // What an overcommitted pool does when it runs low; nothing in any other.
+  FailStop& fail_stop() { return *fail_stop_; }
   // Shared by controller and node: one operation at a time on a volume.
   VolumeLocks& locks() { return locks_; }
 
@@ -131,6 +138,7 @@ class ImageEngine final : public StorageEngine {
   const ImageEngineOptions options_;
   std::vector<std::unique_ptr<Pool>> pools_;  // ordered by UUID; fixed after Open
   std::vector<RefusedPool> refused_;
+  std::unique_ptr<FailStop> fail_stop_;
   VolumeLocks locks_;
   PutAway put_away_;
 };

@@ -1,5 +1,6 @@
 #include "engine/image/pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,7 +10,9 @@
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "engine/image/ballast.h"
 #include "engine/image/recovery.h"
+#include "volume/overcommit.h"
 
 namespace holdfast {
 namespace {
@@ -119,19 +122,42 @@ absl::Status SelfTest(Host& host, Pool& pool) {
 
 std::string ImageName(const std::string& incarnation) { return incarnation + ".img"; }
 
-absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path,
-                                      const std::string& name) {
+absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path, const std::string& name,
+                                      bool overcommit) {
   Pool pool{.host = host, .path = path};
   ASSIGN_OR_RETURN(pool.root, OpenPoolFolder(host, path));
   ASSIGN_OR_RETURN(pool.filesystem, CheckFilesystem(host, path, pool.root));
   RETURN_IF_ERROR(TakeLock(host, pool).status());
   RETURN_IF_ERROR(OpenFolders(host, pool));
   RETURN_IF_ERROR(SelfTest(host, pool));
-  PoolIdentity identity{
-      .uuid = NewUuid(), .name = name, .created_unix_nanos = SystemClock().UnixNanos()};
+  PoolIdentity identity{.uuid = NewUuid(),
+                        .name = name,
+                        .created_unix_nanos = SystemClock().UnixNanos(),
+                        .overcommit = overcommit};
   ASSIGN_OR_RETURN(pool.catalog, CreateCatalog(CatalogPath(path), identity));
   RETURN_IF_ERROR(host.SyncFolder(pool.root));
   return identity;
+}
+
+absl::Status SetPoolOvercommit(Host& host, const std::string& path, bool overcommit) {
+  Pool pool{.host = host, .path = path};
+  ASSIGN_OR_RETURN(pool.root, OpenPoolFolder(host, path));
+  ASSIGN_OR_RETURN(pool.filesystem, CheckFilesystem(host, path, pool.root));
+  ASSIGN_OR_RETURN(const bool made_lock, TakeLock(host, pool));
+  auto catalog = OpenCatalog(CatalogPath(path), Catalog::Access::kReadWrite);
+  if (absl::IsNotFound(catalog.status())) {
+    if (made_lock) RETURN_IF_ERROR(host.Remove(pool.root, kLockName).status());
+    return RefuseNoCatalog(path);
+  }
+  RETURN_IF_ERROR(catalog.status());
+  ASSIGN_OR_RETURN(const auto volumes, (*catalog)->AllVolumes());
+  const auto needs = std::count_if(volumes.begin(), volumes.end(), IsOvercommitted);
+  if (!overcommit && needs > 0) {
+    return Refuse(path, "no volume with a reserve below 100 before overcommit is taken away",
+                  fmt::format("{}", needs), "delete them, or leave the pool overcommitted");
+  }
+  RETURN_IF_ERROR((*catalog)->SetOvercommit(overcommit));
+  return overcommit ? absl::OkStatus() : RemoveBallasts(host, pool.root);
 }
 
 absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& path,
@@ -141,6 +167,11 @@ absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& pa
   ASSIGN_OR_RETURN(pool->filesystem, CheckFilesystem(host, path, pool->root));
   ASSIGN_OR_RETURN(const bool made_lock, TakeLock(host, *pool));
   auto catalog = open_catalog(CatalogPath(path));
+  if (!catalog.ok() && !absl::IsNotFound(catalog.status())) {
+    // An overcommitted pool without a free byte must be served, so that something can be deleted.
+    ASSIGN_OR_RETURN(const bool released, ReleaseBallast(host, pool->root, Ballast::kCatalog));
+    if (released) catalog = open_catalog(CatalogPath(path));
+  }
   if (absl::IsNotFound(catalog.status())) {
     // The folder of a disk that is not mounted stays as it was found.
     if (made_lock) RETURN_IF_ERROR(host.Remove(pool->root, kLockName).status());
@@ -157,7 +188,12 @@ absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& pa
   pool->catalog = *std::move(catalog);
   RETURN_IF_ERROR(OpenFolders(host, *pool));
   RETURN_IF_ERROR(SettleWorkFolder(*pool));
-  RETURN_IF_ERROR(SelfTest(host, *pool));
+  absl::Status tested = SelfTest(host, *pool);
+  if (absl::IsFailedPrecondition(tested)) {
+    ASSIGN_OR_RETURN(const bool released, ReleaseBallast(host, pool->root, Ballast::kCatalog));
+    if (released) tested = SelfTest(host, *pool);
+  }
+  RETURN_IF_ERROR(tested);
   return pool;
 }
 

@@ -4,6 +4,7 @@
 // are named <incarnation>.img; work/ holds what is being made.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -25,6 +26,8 @@ struct Pool {
   std::unique_ptr<Catalog> catalog;
   // Held over "does it fit" and the intent row, so that concurrent creates do not oversubscribe.
   std::mutex admission;
+  // Grows with each intent that was admitted: what the pool owes may have changed.
+  std::atomic<uint64_t> admissions{0};
 
   const std::string& name() const { return catalog->identity().name; }
   const std::string& uuid() const { return catalog->identity().uuid; }
@@ -36,7 +39,12 @@ using CatalogOpener =
 
 // Makes a pool in the folder `path`, which must lie on XFS with reflink or on btrfs and hold no
 // pool yet. FAILED_PRECONDITION with a sentence that says how to make one; ALREADY_EXISTS.
-absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path, const std::string& name);
+absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path, const std::string& name,
+                                      bool overcommit = false);
+
+// Changes the owner's choice while nobody serves the pool: FAILED_PRECONDITION in one sentence when
+// somebody does, or when volumes need what is to be taken away.
+absl::Status SetPoolOvercommit(Host& host, const std::string& path, bool overcommit);
 
 // Opens, locks, and tests it: writes, clones and compares a small file. FAILED_PRECONDITION, in one
 // sentence that says what to do, when it is missing, read-only, full, of another filesystem,

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "engine/image/ballast.h"
 #include "engine/image/trash.h"
 
 namespace holdfast {
@@ -22,14 +23,30 @@ absl::StatusOr<std::optional<UniqueFd>> OpenForMeasuring(const Pool& pool,
   return pool.host.OpenFile(pool.work, name, Access::kReadOnly);
 }
 
-// What a reflink copy of that volume, intended but perhaps not yet cut, will add.
+// What a reflink copy of that volume, intended but perhaps not yet cut, will add to what is owed.
 absl::StatusOr<uint64_t> PendingCutBytes(const Pool& pool, const std::string& volume_id) {
   ASSIGN_OR_RETURN(const auto volume, pool.catalog->FindVolume(volume_id));
   if (!volume) return 0;
   ASSIGN_OR_RETURN(const auto file, OpenForMeasuring(pool, volume->incarnation));
   if (!file) return 0;
   ASSIGN_OR_RETURN(const auto extents, pool.host.Extents(*file));
-  return UnsharedBytes(pool.filesystem, extents);
+  return OwedBytes({.shared_bytes = UnsharedBytes(pool.filesystem, extents)},
+                   volume->parameters.reserve_percent);
+}
+
+absl::StatusOr<uint64_t> PendingSnapshotBytes(const Pool& pool, bool full_reserve_only) {
+  uint64_t bytes = 0;
+  ASSIGN_OR_RETURN(const auto snapshots, pool.catalog->AllSnapshots());
+  for (const Snapshot& snapshot : snapshots) {
+    if (snapshot.state != ObjectState::kCreating) continue;
+    if (full_reserve_only) {
+      ASSIGN_OR_RETURN(const auto source, pool.catalog->FindVolume(snapshot.volume_id));
+      if (!source || IsOvercommitted(*source)) continue;
+    }
+    ASSIGN_OR_RETURN(const uint64_t pending, PendingCutBytes(pool, snapshot.volume_id));
+    bytes += pending;
+  }
+  return bytes;
 }
 
 absl::StatusOr<uint64_t> OwedExactly(const Pool& pool, const Volume& volume) {
@@ -153,12 +170,8 @@ absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
       ASSIGN_OR_RETURN(const uint64_t owed, OwedExactly(pool, volume));
       space.owed_bytes += owed;
     }
-    ASSIGN_OR_RETURN(const auto snapshots, pool.catalog->AllSnapshots());
-    for (const Snapshot& snapshot : snapshots) {
-      if (snapshot.state != ObjectState::kCreating) continue;
-      ASSIGN_OR_RETURN(const uint64_t pending, PendingCutBytes(pool, snapshot.volume_id));
-      space.owed_bytes += pending;
-    }
+    ASSIGN_OR_RETURN(const uint64_t pending, PendingSnapshotBytes(pool, false));
+    space.owed_bytes += pending;
     ASSIGN_OR_RETURN(const TrashBytes trash, MeasureTrash(pool));
     space.trash_bytes = trash.unshared;
   }
@@ -166,9 +179,42 @@ absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
   space.size_bytes = filesystem.size_bytes;
   space.free_bytes = filesystem.free_bytes;
   space.metadata_free_bytes = filesystem.metadata_free_bytes;
-  space.floor_bytes = FloorBytes(pool.filesystem, filesystem.size_bytes,
-                                 totals.capacity_bytes + more_provisioned_bytes);
+  uint64_t provisioned = totals.capacity_bytes + more_provisioned_bytes;
+  if (pool.catalog->identity().overcommit) {
+    // More than its size never lies in it, whatever is promised.
+    provisioned = std::min(provisioned, filesystem.size_bytes);
+    ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
+    // Twice: admitting something must not bring the volumes that run to their line.
+    space.stop_reserve_bytes = 2 * StopReserveBytes(filesystem.size_bytes, volumes);
+  }
+  space.floor_bytes = FloorBytes(pool.filesystem, filesystem.size_bytes, provisioned);
   return space;
+}
+
+absl::StatusOr<StopLine> MeasureStopLine(const Pool& pool, Precision precision) {
+  StopLine line;
+  uint64_t provisioned = 0;
+  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
+  for (const Volume& volume : volumes) {
+    provisioned += volume.capacity_bytes;
+    // What is still being made has no workload that could lose anything.
+    if (volume.state != ObjectState::kReady || IsOvercommitted(volume)) continue;
+    if (precision == Precision::kBound) {
+      line.protected_bytes += OwedUpperBound(volume);
+    } else {
+      ASSIGN_OR_RETURN(const uint64_t owed, OwedExactly(pool, volume));
+      line.protected_bytes += owed;
+    }
+  }
+  if (precision == Precision::kExact) {
+    ASSIGN_OR_RETURN(const uint64_t pending, PendingSnapshotBytes(pool, true));
+    line.protected_bytes += pending;
+  }
+  ASSIGN_OR_RETURN(const FolderFilesystem filesystem, pool.host.DescribeFilesystem(pool.root));
+  line.floor_bytes = FloorBytes(pool.filesystem, filesystem.size_bytes,
+                                std::min(provisioned, filesystem.size_bytes));
+  line.reserve_bytes = StopReserveBytes(filesystem.size_bytes, volumes);
+  return line;
 }
 
 absl::Status Admit(Pool& pool, const SpaceRequest& request,
@@ -188,7 +234,9 @@ absl::Status Admit(Pool& pool, const SpaceRequest& request,
   }
   if (absl::IsResourceExhausted(fits)) fits = CheckWhenFreed(pool, request, kLong);
   RETURN_IF_ERROR(fits);
-  return intend();
+  RETURN_IF_ERROR(intend());
+  ++pool.admissions;
+  return absl::OkStatus();
 }
 
 absl::Status CheckStillFits(const Pool& pool) {
@@ -197,6 +245,24 @@ absl::Status CheckStillFits(const Pool& pool) {
   ASSIGN_OR_RETURN(const PoolSpace exact, MeasureSpace(pool, Precision::kExact));
   return CheckFits(exact, 0, pool.name());
 }
+
+namespace {
+
+absl::Status DescribeOvercommit(const Pool& pool, PoolStatus& status) {
+  status.overcommit = true;
+  ASSIGN_OR_RETURN(const StopLine line, MeasureStopLine(pool, Precision::kExact));
+  status.stop_line_bytes = line.stop();
+  status.watermark = JudgeFree(status.space.free_bytes, line);
+  ASSIGN_OR_RETURN(const auto stops, pool.catalog->ListStops());
+  status.stopped_volumes = stops.size();
+  for (const Ballast ballast : {Ballast::kVolumes, Ballast::kCatalog}) {
+    ASSIGN_OR_RETURN(const uint64_t held, BallastHeld(pool, ballast));
+    status.ballast_bytes += held;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<PoolStatus> DescribeInBrief(const Pool& pool) {
   PoolStatus status{.name = pool.name(), .uuid = pool.uuid(), .path = pool.path};
@@ -214,6 +280,7 @@ absl::StatusOr<PoolStatus> DescribeInBrief(const Pool& pool) {
 absl::StatusOr<PoolStatus> DescribePool(const Pool& pool) {
   ASSIGN_OR_RETURN(PoolStatus status, DescribeInBrief(pool));
   ASSIGN_OR_RETURN(status.space, MeasureSpace(pool, Precision::kExact));
+  if (pool.catalog->identity().overcommit) RETURN_IF_ERROR(DescribeOvercommit(pool, status));
   return status;
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "engine/image/pool.h"
 #include "engine/storage_engine.h"
+#include "volume/overcommit.h"
 
 namespace holdfast {
 
@@ -21,6 +22,9 @@ enum class Precision {
 // for sure. floor_bytes is for the present sum of capacities and `more_provisioned_bytes`.
 absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
                                        uint64_t more_provisioned_bytes = 0);
+
+// The line below which an overcommitted pool stops volumes. kBound: never lower than it is.
+absl::StatusOr<StopLine> MeasureStopLine(const Pool& pool, Precision precision);
 
 // Holes and shared blocks of an image.
 absl::StatusOr<ImageUsage> MeasureImage(Host& host, const UniqueFd& image);

@@ -45,6 +45,7 @@ void Doctor::AddRefused(const std::string& path, const std::string& sentence) {
 
 absl::Status Doctor::Examine(Pool& pool) {
   RETURN_IF_ERROR(ExamineSpace(pool));
+  RETURN_IF_ERROR(ExamineStops(pool));
   ASSIGN_OR_RETURN(const auto files, ListPoolFiles(pool));
   result_.examined.files += files.size();
   ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());

@@ -56,6 +56,7 @@ class Doctor {
 
   // examine_rows.cc: the catalog against the folders
   absl::Status ExamineSpace(Pool& pool);
+  absl::Status ExamineStops(Pool& pool);
   absl::Status ExamineVolume(Pool& pool, const std::string& id, const std::vector<PoolFile>& files);
   absl::Status ExamineSnapshot(Pool& pool, const std::string& id,
                                const std::vector<PoolFile>& files);

@@ -48,8 +48,23 @@ const PoolFile* FindMisplaced(const FileClaim& claim, const std::vector<PoolFile
 
 }  // namespace
 
+absl::Status Doctor::ExamineStops(Pool& pool) {
+  ASSIGN_OR_RETURN(const auto stops, pool.catalog->ListStops());
+  for (const StopRecord& stop : stops) {
+    Finding finding = Of(pool, "stopped-volume", stop.volume_id);
+    finding.expected = "no volume that was stopped and not staged since";
+    finding.found = fmt::format("one that was stopped when {} were free, below the line of {}",
+                                FormatBytes(stop.free_bytes), FormatBytes(stop.stop_bytes));
+    finding.fix = "make room, then end its pods: it comes back when it is staged again";
+    Report(std::move(finding));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Doctor::ExamineSpace(Pool& pool) {
   ASSIGN_OR_RETURN(PoolSpace space, MeasureSpace(pool, Precision::kExact));
+  // Who runs below the stop reserve is stopped, and told as that.
+  space.stop_reserve_bytes = 0;
   // The floor is there to be used by the pool's own metadata; half of it gone is too much.
   space.floor_bytes /= 2;
   const absl::Status fits = CheckFits(space, 0, pool.name());

@@ -4,6 +4,7 @@
 
 #include "base/refusal.h"
 #include "base/status_macros.h"
+#include "engine/image/ballast.h"
 #include "engine/image/discard.h"
 #include "engine/image/trash.h"
 #include "engine/image/upkeep/restore.h"
@@ -100,7 +101,7 @@ absl::StatusOr<bool> ImageUpkeep::PurgeTrash(std::string_view incarnation) {
   const std::lock_guard admission(found.pool->admission);
   ASSIGN_OR_RETURN(const auto entry, found.pool->catalog->FindTrash(incarnation));
   if (!entry) return false;
-  RETURN_IF_ERROR(PurgeEntry(*found.pool, *entry));
+  RETURN_IF_ERROR(WithCatalogRoom(*found.pool, [&] { return PurgeEntry(*found.pool, *entry); }));
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include "base/refusal.h"
 #include "base/status_macros.h"
 #include "engine/image/space_meter.h"
+#include "volume/overcommit.h"
 
 namespace holdfast {
 namespace {
@@ -80,6 +81,9 @@ absl::Status RestoreVolume(Pool& pool, const TrashEntry& entry, const TrashPolic
   if (!volume) return KeptNoRow(entry);
   ASSIGN_OR_RETURN(const auto taken, pool.catalog->FindVolume(entry.id));
   if (taken) return Taken(entry);
+  // The pool's owner may have taken overcommit back since it was deleted.
+  RETURN_IF_ERROR(CheckOvercommit(volume->parameters, volume->content, pool.name(),
+                                  pool.catalog->identity().overcommit));
   ASSIGN_OR_RETURN(const SpaceRequest request, SpaceFor(pool, entry, *volume));
   RETURN_IF_ERROR(Intend(pool, entry, request));
   absl::Status status = Show(pool, pool.volumes, entry.incarnation);

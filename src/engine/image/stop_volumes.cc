@@ -1,0 +1,77 @@
+#include "engine/image/stop_volumes.h"
+
+#include <algorithm>
+#include <future>
+#include <thread>
+
+#include "base/status_macros.h"
+#include "engine/image/ballast.h"
+#include "volume/overcommit.h"
+
+namespace holdfast {
+namespace {
+
+// Each waits for a flush of its disk; more threads would not flush faster.
+constexpr size_t kStopsAtOnce = 32;
+
+absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume) {
+  Host& host = pool.host;
+  ASSIGN_OR_RETURN(const auto image,
+                   host.OpenFile(pool.volumes, ImageName(volume.incarnation), Access::kReadOnly));
+  if (!image) return false;
+  ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(*image));
+  if (!CanStillAllocate(volume, facts.allocated_bytes)) return false;
+  ASSIGN_OR_RETURN(const auto loops, host.Attachments(facts));
+  absl::Status failed;
+  for (const Loop& loop : loops) {
+    if (loop.read_only) continue;
+    ASSIGN_OR_RETURN(const auto mounts, host.MountsOf(loop));
+    for (const MountEntry& mount : mounts) {
+      // Where another mount covers it, what opens at its path is somebody else's.
+      if (!mount.visible) continue;
+      const auto root = host.OpenMount(mount.target);
+      failed = root.ok() ? host.ShutDown(*root) : root.status();
+      if (failed.ok()) return true;
+    }
+  }
+  if (!failed.ok()) return failed;
+  return false;
+}
+
+}  // namespace
+
+absl::Status LimitDirtyOfRunning(const Pool& pool) {
+  Host& host = pool.host;
+  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->ListVolumes("", 0));
+  for (const Volume& volume : volumes) {
+    const uint64_t bytes = DirtyLimitBytes(volume.content);
+    if (bytes == 0 || volume.stage.last_end != LastEnd::kStaged) continue;
+    ASSIGN_OR_RETURN(const auto image,
+                     host.OpenFile(pool.volumes, ImageName(volume.incarnation), Access::kReadOnly));
+    if (!image) continue;
+    ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(*image));
+    ASSIGN_OR_RETURN(const auto loops, host.Attachments(facts));
+    for (const Loop& loop : loops) RETURN_IF_ERROR(host.LimitDirty(loop, bytes));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<absl::StatusOr<bool>> StopVolumes(const Pool& pool,
+                                              const std::vector<Volume>& volumes) {
+  // Beside the stops, not before them: it may wait for the pool's log.
+  const std::jthread ballast(
+      [&pool] { ReleaseBallast(pool.host, pool.root, Ballast::kVolumes).status().IgnoreError(); });
+  std::vector<absl::StatusOr<bool>> results;
+  for (size_t first = 0; first < volumes.size(); first += kStopsAtOnce) {
+    const size_t end = std::min(volumes.size(), first + kStopsAtOnce);
+    std::vector<std::future<absl::StatusOr<bool>>> stops;
+    for (size_t i = first; i < end; ++i) {
+      stops.push_back(
+          std::async(std::launch::async, StopVolume, std::cref(pool), std::cref(volumes[i])));
+    }
+    for (auto& stop : stops) results.push_back(stop.get());
+  }
+  return results;
+}
+
+}  // namespace holdfast
