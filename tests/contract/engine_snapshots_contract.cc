@@ -36,17 +36,6 @@ TEST_P(EngineContract, CreateSnapshot_OfAnotherVolume_IsAlreadyExists) {
   EXPECT_CODE(engine().CreateSnapshot("t", two.id), kNotFound);
 }
 
-TEST_P(EngineContract, CreateSnapshot_OfAVolumeThatWasMadeAnew_IsAlreadyExists) {
-  ASSERT_OK_AND_ASSIGN(const Volume old, engine().CreateVolume(Request("one")));
-  ASSERT_OK_AND_ASSIGN(const Snapshot snapshot, engine().CreateSnapshot("cut", old.id));
-  ASSERT_OK(engine().DeleteVolume(old.id));
-  ASSERT_OK_AND_ASSIGN(const Volume anew, engine().CreateVolume(Request("one")));
-  ASSERT_EQ(anew.id, old.id);
-  EXPECT_CODE(engine().CreateSnapshot("cut", anew.id), kAlreadyExists);
-  ASSERT_OK(engine().DeleteSnapshot(snapshot.id));
-  EXPECT_OK(engine().CreateSnapshot("cut", anew.id));
-}
-
 TEST_P(EngineContract, CreateSnapshot_RepeatedAfterItsVolumeWent_IsStillTheAnswer) {
   ASSERT_OK_AND_ASSIGN(const Volume volume, engine().CreateVolume(Request("one")));
   ASSERT_OK_AND_ASSIGN(const Snapshot snapshot, engine().CreateSnapshot("s", volume.id));

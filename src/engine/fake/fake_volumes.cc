@@ -229,10 +229,7 @@ absl::StatusOr<Snapshot> FakeEngine::CreateSnapshot(const std::string& name,
   for (const FakePool& pool : pools_) {
     const auto existing = pool.snapshots.find(MakeId(ObjectKind::kSnapshot, pool.uuid, name));
     if (existing == pool.snapshots.end() || !pool.refusal.empty()) continue;
-    const Snapshot& cut = existing->second.row;
-    const auto source = MustFind(volume_id);
-    const bool made_anew = source.ok() && (*source)->row.incarnation != cut.volume_incarnation;
-    if (cut.volume_id == volume_id && !made_anew) return cut;
+    if (existing->second.row.volume_id == volume_id) return existing->second.row;
     return absl::AlreadyExistsError(fmt::format("source of snapshot '{}': expected {}, found {}",
                                                 name, existing->second.row.volume_id, volume_id));
   }

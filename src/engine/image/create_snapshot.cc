@@ -36,15 +36,6 @@ absl::Status ImageEngine::MarkShared(LocalVolume& source) {
   return source.pool->catalog->UpdateVolume(source.volume, Outlives::kProcess);
 }
 
-// A volume that was deleted and made again has its old id, and other data.
-absl::StatusOr<bool> ImageEngine::IsCutOf(const Snapshot& snapshot, std::string_view volume_id) {
-  if (snapshot.volume_id != volume_id) return false;
-  const auto source = FindLocal(volume_id);
-  if (absl::IsNotFound(source.status())) return true;  // and its snapshots outlive it
-  RETURN_IF_ERROR(source.status());
-  return source->volume.incarnation == snapshot.volume_incarnation;
-}
-
 absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
                                                      std::string_view volume_id) {
   ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(SnapshotKey(NameHash(name))));
@@ -52,12 +43,10 @@ absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
   if (existing && existing->snapshot.state == ObjectState::kReady) {
     Pool& pool = *existing->pool;
     RETURN_IF_ERROR(ShowIfHidden(pool, existing->snapshot.incarnation, pool.snapshots));
-    ASSIGN_OR_RETURN(const bool same, IsCutOf(existing->snapshot, volume_id));
-    if (same) return existing->snapshot;
+    if (existing->snapshot.volume_id == volume_id) return existing->snapshot;
     return absl::AlreadyExistsError(Refusal{
         "source of snapshot '" + name + "'", existing->snapshot.volume_id + ", as it was cut",
-        std::string(volume_id) + (existing->snapshot.volume_id == volume_id ? ", made anew" : ""),
-        "ask for the same, or use another name"}
+        std::string(volume_id), "ask for the same, or use another name"}
                                         .Sentence());
   }
   if (existing) RETURN_IF_ERROR(Discard(*existing->pool, existing->snapshot, trash_policy()));

@@ -165,7 +165,7 @@ absl::Status FailStop::Measure(Watched& watched, uint64_t free_bytes) {
 absl::Status FailStop::MeasureAnew(Watched& watched, uint64_t free_bytes) {
   const uint64_t admissions = watched.pool.admissions;
   const uint64_t resumes = watched.Resumes();
-  ASSIGN_OR_RETURN(auto volumes, watched.pool.catalog->ListVolumes("", 0));
+  ASSIGN_OR_RETURN(auto volumes, watched.pool.catalog->AllVolumes());
   std::erase_if(volumes, [](const Volume& volume) {
     return volume.stage.last_end != LastEnd::kStaged || !CanBeStopped(volume.content);
   });

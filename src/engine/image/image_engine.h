@@ -123,7 +123,6 @@ class ImageEngine final : public StorageEngine {
   absl::Status EndUse(LocalVolume& local);
 
   // create_snapshot.cc
-  absl::StatusOr<bool> IsCutOf(const Snapshot& snapshot, std::string_view volume_id);
   absl::StatusOr<Snapshot> CutSnapshot(const LocalVolume& source, const UniqueFd& image,
                                        Snapshot snapshot);
   absl::StatusOr<CloneSource> OpenSnapshot(const LocalSnapshot& source);

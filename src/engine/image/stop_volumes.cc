@@ -42,7 +42,7 @@ absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume) {
 
 absl::Status LimitDirtyOfRunning(const Pool& pool) {
   Host& host = pool.host;
-  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->ListVolumes("", 0));
+  ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
   for (const Volume& volume : volumes) {
     const uint64_t bytes = DirtyLimitBytes(volume.content);
     if (bytes == 0 || volume.stage.last_end != LastEnd::kStaged) continue;
