@@ -192,7 +192,7 @@ absl::Status MeasureFrozen(Bench& bench, const std::string& filesystem) {
 absl::Status MeasureS2(Bench& bench) {
   RETURN_IF_ERROR(MeasureBlock(bench, SiteKind::kBtrfs, ", on btrfs"));
   RETURN_IF_ERROR(MeasureBlock(bench, SiteKind::kXfs, ""));
-  for (const char* filesystem : {"ext4", "xfs", "btrfs"}) {
+  for (const char* filesystem : {"ext4", "xfs"}) {
     RETURN_IF_ERROR(MeasureFrozen(bench, filesystem));
   }
   return absl::OkStatus();
