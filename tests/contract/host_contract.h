@@ -9,8 +9,8 @@
 
 #include <gtest/gtest.h>
 
-#include "base/uuid.h"
 #include "base/sizes.h"
+#include "base/uuid.h"
 #include "tests/contract/machine.h"
 #include "tests/fakes/status_asserts.h"
 #include "volume/capacity.h"

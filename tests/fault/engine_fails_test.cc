@@ -102,8 +102,7 @@ TEST_P(EngineFails, EveryRpc_AnswersItsCodeAndThenSucceeds) {
 
 INSTANTIATE_TEST_SUITE_P(Code, EngineFails,
                          testing::Values(absl::StatusCode::kInternal,
-                                         absl::StatusCode::kUnavailable,
-                                         absl::StatusCode::kAborted,
+                                         absl::StatusCode::kUnavailable, absl::StatusCode::kAborted,
                                          absl::StatusCode::kDataLoss));
 
 }  // namespace

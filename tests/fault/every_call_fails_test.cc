@@ -87,8 +87,8 @@ const Scenario kScenarios[] = {
      0, 1, 0},
     {"CreateVolumeBlock", [](Rig&) {},
      [](Rig& rig) { return rig.Create(rig.CreateRequest("a", "block"), nullptr); }, 0, 1, 0},
-    {"CreateVolumeFromSnapshot", SnapshotA,
-     [](Rig& rig) { return CreateFrom(rig, "b", true); }, 0, 2, 1},
+    {"CreateVolumeFromSnapshot", SnapshotA, [](Rig& rig) { return CreateFrom(rig, "b", true); }, 0,
+     2, 1},
     {"CreateVolumeFromVolume", MakeA, [](Rig& rig) { return CreateFrom(rig, "b", false); }, 0, 2,
      0},
     {"CreateVolumeFromPublishedVolume", PublishA,
@@ -111,8 +111,8 @@ const Scenario kScenarios[] = {
        return rig.controller->DeleteSnapshot(nullptr, &request, &response);
      },
      0, 1, 0},
-    {"ControllerExpandVolume", MakeA,
-     [](Rig& rig) { return rig.Expand(Id(rig, "a"), 128 * kMiB); }, 0, 1, 0},
+    {"ControllerExpandVolume", MakeA, [](Rig& rig) { return rig.Expand(Id(rig, "a"), 128 * kMiB); },
+     0, 1, 0},
     {"NodeStageVolume", MakeA, [](Rig& rig) { return rig.Stage(Id(rig, "a")); }, 1, 1, 0},
     {"NodeStageVolumeGrows",
      [](Rig& rig) {
@@ -120,18 +120,18 @@ const Scenario kScenarios[] = {
        Must(rig.Expand(Id(rig, "a"), 128 * kMiB));
      },
      [](Rig& rig) { return rig.Stage(Id(rig, "a")); }, 1, 1, 0},
-    {"NodeStageVolumeBlock", MakeBlock,
-     [](Rig& rig) { return rig.Stage(Id(rig, "a"), "block"); }, 1, 1, 0},
+    {"NodeStageVolumeBlock", MakeBlock, [](Rig& rig) { return rig.Stage(Id(rig, "a"), "block"); },
+     1, 1, 0},
     {"NodePublishVolume", StageA, [](Rig& rig) { return rig.Publish(Id(rig, "a")); }, 1, 1, 0},
     {"NodePublishVolumeBlock", StageBlock,
      [](Rig& rig) { return rig.Publish(Id(rig, "a"), "pod", "block"); }, 1, 1, 0},
     {"NodeUnpublishVolume", PublishA, [](Rig& rig) { return rig.Unpublish(Id(rig, "a")); }, 1, 1,
      0},
     {"NodeUnstageVolume", StageA, [](Rig& rig) { return rig.Unstage(Id(rig, "a")); }, 0, 1, 0},
-    {"NodeUnstageVolumeBlock", StageBlock, [](Rig& rig) { return rig.Unstage(Id(rig, "a")); }, 0,
-     1, 0},
-    {"NodeExpandVolume", ExpandPublishedXfs,
-     [](Rig& rig) { return rig.NodeExpand(Id(rig, "a")); }, 1, 1, 0},
+    {"NodeUnstageVolumeBlock", StageBlock, [](Rig& rig) { return rig.Unstage(Id(rig, "a")); }, 0, 1,
+     0},
+    {"NodeExpandVolume", ExpandPublishedXfs, [](Rig& rig) { return rig.NodeExpand(Id(rig, "a")); },
+     1, 1, 0},
 };
 
 size_t OpenFds() {
@@ -215,11 +215,12 @@ TEST_P(EveryCall, FailsOnce_LeavesNothingAndSucceedsWhenRepeated) {
   EXPECT_EQ(OpenFds(), fds_before);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Rpc, EveryCall, testing::Combine(testing::ValuesIn(kScenarios), testing::ValuesIn(kModes)),
-    [](const auto& test) {
-      return std::string(std::get<0>(test.param).name) + "_" + std::get<1>(test.param).name;
-    });
+INSTANTIATE_TEST_SUITE_P(Rpc, EveryCall,
+                         testing::Combine(testing::ValuesIn(kScenarios), testing::ValuesIn(kModes)),
+                         [](const auto& test) {
+                           return std::string(std::get<0>(test.param).name) + "_" +
+                                  std::get<1>(test.param).name;
+                         });
 
 }  // namespace
 }  // namespace holdfast

@@ -8,8 +8,13 @@ namespace {
 using Kind = RootJudgement::Kind;
 
 RootAttributes Root() {
-  return {.inode = 128, .generation = 7, .birth_time = {1000, 5}, .change_time = {2000, 6},
-          .mode = 0700, .owner = 26, .group = 26};
+  return {.inode = 128,
+          .generation = 7,
+          .birth_time = {1000, 5},
+          .change_time = {2000, 6},
+          .mode = 0700,
+          .owner = 26,
+          .group = 26};
 }
 
 Volume PutAway(LastEnd last_end = LastEnd::kClean) {
@@ -55,8 +60,7 @@ TEST_P(EachField, ChangedWhilePutAway_IsRefusedWithExpectedAndFound) {
     EXPECT_NE(judgement.sentence.find(std::string("expected ") + GetParam().expected),
               std::string::npos)
         << judgement.sentence;
-    EXPECT_NE(judgement.sentence.find(std::string("found ") + GetParam().found),
-              std::string::npos)
+    EXPECT_NE(judgement.sentence.find(std::string("found ") + GetParam().found), std::string::npos)
         << judgement.sentence;
     EXPECT_NE(judgement.sentence.find("holdfastctl volume acknowledge vol-x"), std::string::npos);
   }

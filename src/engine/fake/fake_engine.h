@@ -33,7 +33,8 @@ class FakeEngine final : public StorageEngine {
   absl::Status DeleteVolume(std::string_view id) override;
   absl::StatusOr<Volume> ExpandVolume(std::string_view id, const CapacityRange& range) override;
   absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) override;
-  absl::StatusOr<std::vector<ListedVolume>> ListVolumes(std::string_view after, uint64_t limit) override;
+  absl::StatusOr<std::vector<ListedVolume>> ListVolumes(std::string_view after,
+                                                        uint64_t limit) override;
   absl::StatusOr<Snapshot> CreateSnapshot(const std::string& name,
                                           std::string_view volume_id) override;
   absl::Status DeleteSnapshot(std::string_view id) override;
