@@ -50,7 +50,8 @@ absl::Status NodeService::UnstageFilesystem(LocalVolume& local, const std::strin
     ASSIGN_OR_RETURN(UniqueFd mount, host_.OpenMount(staging));
     // A filesystem that was shut down cannot be read, and is put away all the same.
     // And what somebody else mounted there since is nothing to remember.
-    const bool ours = IsStagedOn(local.volume.stage, *presence.loop);
+    const StageRecord& record = local.volume.stage;
+    const bool ours = record.last_end == LastEnd::kStaged && IsStagedOn(record, *presence.loop);
     if (auto found = host_.ReadRoot(mount); ours && found.ok()) root = *std::move(found);
     mount.Close();  // it would keep its own mount busy
     RETURN_IF_ERROR(host_.Unmount(staging));

@@ -287,6 +287,22 @@ TEST_P(FilesystemMountsTest, WhatSomebodyMountsAtTheStagingPath_IsNotTakenForThe
   EXPECT_TRUE(Refused(Stage(claim), absl::StatusCode::kDataLoss));
 }
 
+// A repeated unstage would else make what he changed the record.
+TEST_P(FilesystemMountsTest, WhatSomebodyMountsAtTheStagingPathOfAPutAwayVolume_IsNotRecorded) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "away", .content = content()}));
+  ASSERT_OK(Show(claim));
+  ASSERT_OK(PutAway(claim));
+  const auto recorded = Row(claim).stage.root;
+  fs::create_directories(StagingPath(claim));
+  const std::string loop = MustRun({"losetup", "--find", "--show", ImagePath(claim)});
+  MustRun({"mount", loop, StagingPath(claim)});
+  MustRun({"losetup", "--detach", loop});  // with the mount
+  MustRun({"chmod", "0777", StagingPath(claim)});
+  ASSERT_OK(Unstage(claim));
+  EXPECT_EQ(Row(claim).stage.root, recorded);
+  EXPECT_TRUE(Refused(Stage(claim), kInUse, {"found mode 0777"}));
+}
+
 // Every create and stage looks at all loop devices of the machine for the image's own.
 TEST_P(FilesystemMountsTest, SomebodyElsesLoopOnAFilesystemThatWasShutDown_StopsNothing) {
   const ScratchDisk& broken = AddDisk("broken", 320 * kMiB, MkfsOf(PoolKind::kXfs));
