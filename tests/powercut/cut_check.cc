@@ -48,20 +48,22 @@ CutCheck::~CutCheck() {
 }
 
 std::vector<std::string> CutCheck::Run() {
-  if (const absl::Status up = BringUp(); !up.ok()) {
-    Violation(Text(up));
-    return violations_;
-  }
-  if (!AskTheDriver()) return violations_;
+  CompareAll();
+  if (!violations_.empty() && driver_ != nullptr) Violation("the driver's log:\n" + driver_->Log());
+  return violations_;
+}
+
+void CutCheck::CompareAll() {
+  if (const absl::Status up = BringUp(); !up.ok()) return Violation(Text(up));
+  if (!AskTheDriver()) return;
   CompareObjects();
   CompareCatalogAndPool();
   for (auto& [id, found] : found_) CompareDigest(id, found);
-  if (!violations_.empty()) return violations_;
+  if (!violations_.empty()) return;
   ShowWriters();
   ShowAnother();
   CreateAnother();
   if (violations_.empty()) TakeDown();
-  return violations_;
 }
 
 absl::Status CutCheck::BringUp() {
@@ -71,7 +73,7 @@ absl::Status CutCheck::BringUp() {
   RETURN_IF_ERROR(pool_->Mount(recording_.options().pool));
   driver_ = std::make_unique<DriverProcess>(folder_, std::vector<std::string>{pool_->path()});
   if (!driver_->Start()) {
-    return absl::DataLossError("the driver does not start: " + driver_->Log());
+    return absl::DataLossError("the driver does not start");
   }
   calls_ = std::make_unique<Calls>(driver_->socket(), driver_->kubelet());
   return absl::OkStatus();

@@ -37,6 +37,7 @@ class CutCheck {
     std::string name, image;
   };
 
+  void CompareAll();
   absl::Status BringUp();
   // False: there is no sense in going on.
   bool AskTheDriver();
