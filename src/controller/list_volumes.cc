@@ -15,6 +15,7 @@ absl::Status ControllerService::Handle(const csi::v1::ListVolumesRequest& reques
     volumes.resize(page.limit);
     response.set_next_token(MakePageToken(volumes.back().id));
   }
+  response.mutable_entries()->Reserve(static_cast<int>(volumes.size()));
   for (const ListedVolume& volume : volumes) {
     *response.add_entries()->mutable_volume() = VolumeAnswer(volume, options_.node_id);
   }

@@ -18,8 +18,6 @@
 namespace holdfast {
 namespace {
 
-constexpr auto kDetachLimit = std::chrono::seconds(1);
-
 // Whether the kernel can say what the device backs. It asks the file's filesystem, and one that was
 // shut down (EIO) or lost its server (the rest) knows no answer.
 bool BackingAnswers(const UniqueFd& device) {
@@ -87,21 +85,14 @@ absl::Status LinuxHost::Detach(const Loop& loop) {
       return ErrnoStatus(errno, "LOOP_CLR_FD", loop.path);
     }
   }
-  const auto deadline = std::chrono::steady_clock::now() + kDetachLimit;
-  auto pause = std::chrono::microseconds(50);
-  while (true) {
-    ASSIGN_OR_RETURN(const bool attached, IsAttached(loop));
-    if (!attached) break;
-    if (std::chrono::steady_clock::now() > deadline) {
-      ASSIGN_OR_RETURN(const std::vector<std::string> holders, HoldersOf(loop));
-      std::string names;
-      for (const std::string& holder : holders) names += (names.empty() ? "" : ", ") + holder;
-      return absl::FailedPreconditionError(
-          fmt::format("{}: expected to be free, is held by {}; end that and try again", loop.path,
-                      names.empty() ? "somebody who cannot be found" : names));
-    }
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::microseconds(20'000));
+  ASSIGN_OR_RETURN(const bool cleared, WaitUntilCleared(loop));
+  if (!cleared) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> holders, HoldersOf(loop));
+    std::string names;
+    for (const std::string& holder : holders) names += (names.empty() ? "" : ", ") + holder;
+    return absl::FailedPreconditionError(
+        fmt::format("{}: expected to be free, is held by {}; end that and try again", loop.path,
+                    names.empty() ? "somebody who cannot be found" : names));
   }
   // Refused by the kernel when the number backs something else by now. What a mount held was
   // cleared without us, and its number is kept: see SettleDiscard.
@@ -122,12 +113,7 @@ absl::StatusOr<std::vector<Loop>> LinuxHost::Attachments(const FileFacts& image)
   return found;
 }
 
-absl::StatusOr<bool> LinuxHost::IsAttached(const Loop& loop) {
-  // By sysfs first: opening the device would itself keep it from being cleared.
-  if (access(LoopSysfs(loop.number, "loop").c_str(), F_OK) != 0) return false;
-  ASSIGN_OR_RETURN(const std::optional<UniqueFd> device, OpenLoop(loop, Access::kReadOnly));
-  return device.has_value();
-}
+absl::StatusOr<bool> LinuxHost::IsAttached(const Loop& loop) { return IsLoopAttached(loop); }
 
 absl::StatusOr<std::vector<Loop>> LinuxHost::AllLoops() {
   ASSIGN_OR_RETURN(const std::vector<int> numbers, BackedLoops());

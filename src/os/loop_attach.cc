@@ -103,7 +103,14 @@ absl::StatusOr<AttachedLoop> LinuxHost::Attach(const UniqueFd& image, const Loop
     RETURN_IF_ERROR(ForgetDirtyLimit(number));
     ASSIGN_OR_RETURN(const bool settled, SettleDiscard(number, options));
     if (settled) return *std::move(attached);
-    attached->fd.Close();  // autoclear frees it, and a number made anew has the defaults
+    // A number made anew has the defaults. Autoclear frees this one, but not while anybody has it
+    // open: left to that, the image would still look attached when its volume is done with.
+    attached->fd.Close();
+    ASSIGN_OR_RETURN(const bool cleared, WaitUntilCleared(attached->loop));
+    if (!cleared) {
+      return absl::UnavailableError(
+          fmt::format("{}: expected to be free, is kept open by somebody; try again", attached->loop.path));
+    }
     RemoveLoopDevice(number);
   }
   return absl::UnavailableError(fmt::format(

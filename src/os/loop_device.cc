@@ -11,9 +11,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <sstream>
+#include <thread>
 
 #include "base/status_macros.h"
 #include "os/errno_status.h"
@@ -27,6 +29,8 @@ constexpr const char* kDevices = "/sys/devices/virtual/block";
 // What the kernel surely tells in one pass over its devices: it ends one when a page is full, which
 // no line then fits into any more.
 constexpr ssize_t kOnePassBytes = 3072;
+
+constexpr auto kClearLimit = std::chrono::seconds(1);
 
 // 3 for "loop3"; nullopt for anything else, its partition "loop3p1" as well.
 std::optional<int> LoopNumber(const std::string& name) {
@@ -126,6 +130,25 @@ absl::StatusOr<std::optional<UniqueFd>> OpenLoop(const Loop& loop, Access access
     return std::optional<UniqueFd>();
   }
   return std::optional<UniqueFd>(std::move(device));
+}
+
+absl::StatusOr<bool> IsLoopAttached(const Loop& loop) {
+  // By sysfs first: opening the device would itself keep it from being cleared.
+  if (access(LoopSysfs(loop.number, "loop").c_str(), F_OK) != 0) return false;
+  ASSIGN_OR_RETURN(const std::optional<UniqueFd> device, OpenLoop(loop, Access::kReadOnly));
+  return device.has_value();
+}
+
+absl::StatusOr<bool> WaitUntilCleared(const Loop& loop) {
+  const auto deadline = std::chrono::steady_clock::now() + kClearLimit;
+  auto pause = std::chrono::microseconds(50);
+  while (true) {
+    ASSIGN_OR_RETURN(const bool attached, IsLoopAttached(loop));
+    if (!attached) return true;
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::microseconds(20'000));
+  }
 }
 
 void RemoveLoopDevice(int number) {

@@ -25,6 +25,11 @@ absl::StatusOr<std::optional<Loop>> ReadLoop(const UniqueFd& device, int number)
 // An fd of the device, if it still backs the image it did when `loop` was read; nullopt if not.
 absl::StatusOr<std::optional<UniqueFd>> OpenLoop(const Loop& loop, Access access);
 
+absl::StatusOr<bool> IsLoopAttached(const Loop& loop);
+// Until it does not back that image any more: with openers left, anybody's, it is cleared when the
+// last one closes. False: it still did after a second.
+absl::StatusOr<bool> WaitUntilCleared(const Loop& loop);
+
 // LOOP_CTL_REMOVE. Best effort: a device in use by then is no longer ours to care for.
 void RemoveLoopDevice(int number);
 

@@ -1,4 +1,6 @@
 // os/loops.h
+#include <fcntl.h>
+
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -130,6 +132,31 @@ TEST_P(HostContract, BackedLoops_WhileOlderDevicesGo_PassesOverNone) {
   remover.join();
   EXPECT_GT(looks, static_cast<size_t>(kOld));
   EXPECT_EQ(missed, 0u) << "of " << looks;
+}
+
+// A number that carries "no discards" of its last life is given back by Attach, and a bystander who
+// has it open then must not leave the image attached twice.
+TEST_P(HostContract, Attach_WhileABystanderOpensDevices_LeavesNoSecondAttachment) {
+  const std::jthread bystander([](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      for (int number = 0; number < 16; ++number) {
+        const UniqueFd device(open(LoopPath(number).c_str(), O_RDONLY | O_CLOEXEC));
+        std::this_thread::sleep_for(std::chrono::milliseconds(device.valid() ? 2 : 0));
+      }
+    }
+  });
+  size_t twice = 0;
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image-" + std::to_string(i), kMiB));
+    for (const bool discard : {false, true}) {
+      ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {.discard = discard}));
+      ASSERT_OK_AND_ASSIGN(const size_t count, CountAttachments(image));
+      if (count != 1) ++twice;
+      attached.fd.Close();
+      ASSERT_TRUE(IsDetachedSoon(image));
+    }
+  }
+  EXPECT_EQ(twice, 0u);
 }
 
 TEST_P(HostContract, Detach_WhileItIsOpen_IsFailedPrecondition) {
