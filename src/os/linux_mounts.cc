@@ -53,7 +53,8 @@ std::vector<Option> FilesystemOptions(const Loop& loop, const MountOptions& opti
   if (flags.dir_synchronous) all.push_back({"dirsync", std::nullopt});
   if (options.content == Content::kExt4) {
     all.push_back({"errors", "remount-ro"});
-    all.push_back({"data_err", "abort"});
+    all.push_back(options.without_log ? Option{"noload", std::nullopt}
+                                      : Option{"data_err", "abort"});
   }
   if (options.content == Content::kXfs && options.private_clone) {
     all.push_back({"nouuid", std::nullopt});

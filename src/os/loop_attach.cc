@@ -108,8 +108,8 @@ absl::StatusOr<AttachedLoop> LinuxHost::Attach(const UniqueFd& image, const Loop
     attached->fd.Close();
     ASSIGN_OR_RETURN(const bool cleared, WaitUntilCleared(attached->loop));
     if (!cleared) {
-      return absl::UnavailableError(
-          fmt::format("{}: expected to be free, is kept open by somebody; try again", attached->loop.path));
+      return absl::UnavailableError(fmt::format(
+          "{}: expected to be free, is kept open by somebody; try again", attached->loop.path));
     }
     RemoveLoopDevice(number);
   }

@@ -45,6 +45,8 @@ struct MountOptions {
   bool thick = true;  // no discard ("nodiscard" on btrfs, whose default is async)
   // Only for the engine's private clones: an XFS whose UUID is not yet its own.
   bool private_clone = false;
+  // Only for the engine's look at what mkfs has just made: an ext4 without its journal's thread.
+  bool without_log = false;
 };
 
 struct MountEntry {

@@ -22,8 +22,11 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalogFile(const std::string& path
 
 template <typename Object>
 void KeepPage(std::vector<Object>& objects, uint64_t limit) {
-  std::sort(objects.begin(), objects.end(),
-            [](const Object& a, const Object& b) { return a.id < b.id; });
+  const auto by_id = [](const Object& a, const Object& b) { return a.id < b.id; };
+  // Those of one pool come in order.
+  if (!std::is_sorted(objects.begin(), objects.end(), by_id)) {
+    std::sort(objects.begin(), objects.end(), by_id);
+  }
   if (limit != 0 && objects.size() > limit) objects.resize(limit);
 }
 

@@ -92,9 +92,12 @@ absl::StatusOr<MadeImage> MakeEmptyImage(Pool& pool, const Volume& volume) {
     RETURN_IF_ERROR(host.Format(
         image,
         {.content = volume.content, .uuid = volume.filesystem_uuid, .thick = IsThick(volume)}));
-    ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, MountOptionsOf(volume)));
     const ClassParameters& parameters = volume.parameters;
-    if (parameters.root_mode || parameters.root_owner) {
+    const bool changes_root = parameters.root_mode || parameters.root_owner;
+    PrivateMountOptions options = MountOptionsOf(volume);
+    options.access = changes_root ? Access::kReadWrite : Access::kReadOnly;
+    ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, options));
+    if (changes_root) {
       RETURN_IF_ERROR(host.SetRoot(mount.root(), parameters.root_mode, parameters.root_owner));
     }
     ASSIGN_OR_RETURN(made.root, host.ReadRoot(mount.root()));

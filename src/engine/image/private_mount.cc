@@ -29,12 +29,14 @@ absl::StatusOr<PrivateMount> PrivateMount::Open(Host& host, const UniqueFd& imag
                                                 const PrivateMountOptions& options) {
   PrivateMount result(host);
   ASSIGN_OR_RETURN(result.loop_,
-                   host.Attach(image, {.access = Access::kReadWrite, .discard = !options.thick}));
-  ASSIGN_OR_RETURN(result.mount_,
-                   host.MountDetached(result.loop_.loop, {.flags = {},
-                                                          .content = options.content,
-                                                          .thick = options.thick,
-                                                          .private_clone = !options.own_uuid}));
+                   host.Attach(image, {.access = options.access, .discard = !options.thick}));
+  ASSIGN_OR_RETURN(
+      result.mount_,
+      host.MountDetached(result.loop_.loop, {.flags = {},
+                                             .content = options.content,
+                                             .thick = options.thick,
+                                             .private_clone = !options.own_uuid,
+                                             .without_log = options.access == Access::kReadOnly}));
   return result;
 }
 

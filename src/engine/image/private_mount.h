@@ -14,6 +14,8 @@ struct PrivateMountOptions {
   Content content = Content::kExt4;
   bool thick = true;
   bool own_uuid = true;  // false: a clone that still carries its source's
+  // Read-only for a look: neither mount nor unmount then writes and waits for the disk.
+  Access access = Access::kReadWrite;
 };
 
 // Undone at scope end; Release says whether it was. The image's loop device is gone afterwards, so
