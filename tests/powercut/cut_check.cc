@@ -25,6 +25,11 @@ std::vector<std::string> NamesIn(const std::string& folder) {
   return names;
 }
 
+std::string LastOf(const std::string& text) {
+  constexpr size_t kBytes = 8192;
+  return text.size() <= kBytes ? text : text.substr(text.size() - kBytes);
+}
+
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
 }  // namespace
@@ -49,7 +54,9 @@ CutCheck::~CutCheck() {
 
 std::vector<std::string> CutCheck::Run() {
   CompareAll();
-  if (!violations_.empty() && driver_ != nullptr) Violation("the driver's log:\n" + driver_->Log());
+  if (violations_.empty()) return violations_;
+  if (driver_ != nullptr) Violation("the driver's log:\n" + driver_->Log());
+  Violation("the kernel's log:\n" + LastOf(Execute({"dmesg"}).output));
   return violations_;
 }
 
