@@ -160,8 +160,8 @@ absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
     const Volume volume = NewVolumeRow(*pool, request, content, capacity);
     const SpaceRequest need{.bound_bytes = BytesToMake(request.parameters, content, capacity),
                             .provisioned_bytes = capacity};
-    last = AdmitRow(*pool, need,
-                    [&] { return pool->catalog->InsertVolume(volume, Outlives::kProcess); });
+    last =
+        Admit(*pool, need, [&] { return pool->catalog->InsertVolume(volume, Outlives::kProcess); });
     if (absl::IsResourceExhausted(last)) continue;
     RETURN_IF_ERROR(last);
     return Commit(*pool, volume, MakeEmptyImage(*pool, volume));

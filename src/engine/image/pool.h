@@ -5,7 +5,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -18,11 +17,6 @@
 
 namespace holdfast {
 
-struct Reservations {
-  size_t count = 0;
-  uint64_t owed_bytes = 0, provisioned_bytes = 0;
-};
-
 struct Pool {
   Host& host;
   std::string path;  // as configured, for messages only
@@ -32,12 +26,6 @@ struct Pool {
   std::unique_ptr<Catalog> catalog;
   // Held over "does it fit" and the intent row, so that concurrent creates do not oversubscribe.
   std::mutex admission;
-  // Of empty volumes whose rows are on their way into the catalog, without the lock: many of them
-  // share one commit. Guarded by `admission`, as is the count of those who wait for none to be
-  // open.
-  Reservations reserved;
-  int waiting_for_rows = 0;
-  std::condition_variable rows_arrived;
   // Grows with each intent that was admitted: what the pool owes may have changed.
   std::atomic<uint64_t> admissions{0};
 

@@ -217,17 +217,9 @@ absl::StatusOr<StopLine> MeasureStopLine(const Pool& pool, Precision precision) 
   return line;
 }
 
-std::unique_lock<std::mutex> LockAdmission(Pool& pool) {
-  std::unique_lock admission(pool.admission);
-  ++pool.waiting_for_rows;
-  pool.rows_arrived.wait(admission, [&] { return pool.reserved.count == 0; });
-  --pool.waiting_for_rows;
-  return admission;
-}
-
 absl::Status Admit(Pool& pool, const SpaceRequest& request,
                    const std::function<absl::Status()>& intend) {
-  const auto admission = LockAdmission(pool);
+  const std::lock_guard admission(pool.admission);
   absl::Status fits = CheckRequest(pool, Precision::kBound, request);
   if (absl::IsResourceExhausted(fits)) fits = CheckRequest(pool, Precision::kExact, request);
   // What was removed a moment ago may still be on its way back.
@@ -245,35 +237,6 @@ absl::Status Admit(Pool& pool, const SpaceRequest& request,
   RETURN_IF_ERROR(intend());
   ++pool.admissions;
   return absl::OkStatus();
-}
-
-absl::Status AdmitRow(Pool& pool, const SpaceRequest& request,
-                      const std::function<absl::Status()>& insert) {
-  {
-    std::unique_lock admission(pool.admission);
-    SpaceRequest all = request;
-    all.bound_bytes += pool.reserved.owed_bytes;
-    all.provisioned_bytes += pool.reserved.provisioned_bytes;
-    // A row that has arrived while it is still reserved counts twice: whether it really does not
-    // fit is for Admit to say.
-    if (pool.waiting_for_rows > 0 || !CheckRequest(pool, Precision::kBound, all).ok()) {
-      admission.unlock();
-      return Admit(pool, request, insert);
-    }
-    ++pool.reserved.count;
-    pool.reserved.owed_bytes += request.bound_bytes;
-    pool.reserved.provisioned_bytes += request.provisioned_bytes;
-  }
-  absl::Status inserted = insert();
-  {
-    const std::lock_guard admission(pool.admission);
-    --pool.reserved.count;
-    pool.reserved.owed_bytes -= request.bound_bytes;
-    pool.reserved.provisioned_bytes -= request.provisioned_bytes;
-  }
-  pool.rows_arrived.notify_all();
-  if (inserted.ok()) ++pool.admissions;
-  return inserted;
 }
 
 absl::Status CheckStillFits(const Pool& pool) {
