@@ -60,7 +60,7 @@ class Files {
                                                 const std::string& name) = 0;
   // Names of the entries, "." and ".." left out, in no order.
   virtual absl::StatusOr<std::vector<std::string>> ListFolder(const UniqueFd& folder) = 0;
-  // fsync of the folder: entries made, renamed and removed before are durable afterwards.
+  // Entries made, renamed and removed before are durable afterwards.
   virtual absl::Status SyncFolder(const UniqueFd& folder) = 0;
   // syncfs; and space freed by Remove is back after it, which it is not before: btrfs frees at a
   // commit, XFS in the background, 10 µs an extent.
