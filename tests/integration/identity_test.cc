@@ -75,6 +75,23 @@ TEST_P(IdentityTest, Stage_ImageReplacedByACopy_IsRefused) {
   MustRun({"cp", "--reflink=auto", image, image + ".copy"});
   MustRun({"mv", image + ".copy", image});
   ExpectRefusedUntouched(claim, absl::StatusCode::kFailedPrecondition, {"inode"});
+  MustRun({"rm", image});
+}
+
+TEST_P(IdentityTest, Delete_ImageReplacedByACopy_IsRefused_AndTheCopyIsKept) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "kept", .content = content()}));
+  const std::string image = ImagePath(claim), outside = pool() + "/outside.img";
+  MustRun({"cp", "--reflink=auto", image, image + ".copy"});
+  MustRun({"mv", image + ".copy", image});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(Refused(Delete(claim), absl::StatusCode::kFailedPrecondition,
+                        {claim.id, "inode", "move that file out of the pool"}));
+    EXPECT_TRUE(std::filesystem::exists(image));
+  }
+  MustRun({"mv", image, outside});
+  EXPECT_OK(Delete(claim));
+  EXPECT_TRUE(std::filesystem::exists(outside));
+  MustRun({"rm", outside});
 }
 
 TEST_P(IdentityTest, Delete_ImageRenamedWhileItIsMounted_IsRefused) {

@@ -248,12 +248,30 @@ absl::Status ImageEngine::DeleteVolume(std::string_view id) {
   ASSIGN_OR_RETURN(auto volume, pool->catalog->FindVolume(id));
   if (!volume) return absl::OkStatus();
   LocalVolume local{pool, *std::move(volume)};
+  RETURN_IF_ERROR(CheckNotReplaced(local));
   RETURN_IF_ERROR(EndUse(local));
   return WithCatalogRoom(*pool, [&] { return Discard(*pool, local.volume, trash_policy()); });
 }
 
-// By the recorded inode, for under another name it is in use all the same; and by the name, for
-// what somebody put in its place goes with the volume.
+// What somebody put in the image's place is no volume of ours to delete.
+absl::Status ImageEngine::CheckNotReplaced(const LocalVolume& local) {
+  const Volume& volume = local.volume;
+  if (volume.state != ObjectState::kReady) return absl::OkStatus();
+  const std::string name = ImageName(volume.incarnation);
+  ASSIGN_OR_RETURN(const auto named, host_.OpenFile(local.pool->volumes, name, Access::kReadOnly));
+  if (!named) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*named));
+  if (IsImageOf(volume, facts)) return absl::OkStatus();
+  return absl::FailedPreconditionError(Refusal{
+      "delete of " + volume.id,
+      fmt::format("its image, inode {} generation {}", volume.image_inode, volume.image_generation),
+      fmt::format("inode {} generation {} as volumes/{}", facts.inode, facts.generation, name),
+      "move that file out of the pool; then the volume can be deleted"}
+                                           .Sentence());
+}
+
+// By the recorded inode, for under another name it is in use all the same; and by the name, for a
+// row that is not ready may have none recorded.
 absl::StatusOr<std::vector<Loop>> ImageEngine::LoopsOf(const LocalVolume& local) {
   const Volume& volume = local.volume;
   ASSIGN_OR_RETURN(FileFacts recorded, host_.Describe(local.pool->lock));

@@ -9,6 +9,7 @@
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "engine/image/image_engine.h"
+#include "engine/image/image_files.h"
 #include "engine/image/space_meter.h"
 
 namespace holdfast {
@@ -57,9 +58,7 @@ absl::Status UndoExpansion(Pool& pool, const Volume& volume) {
   if (!image) return absl::OkStatus();  // said when somebody asks for the volume
   ASSIGN_OR_RETURN(const FileFacts facts, pool.host.Describe(*image));
   // Somebody's file in the image's place is refused at its use, and not ours to shorten.
-  if (facts.inode != volume.image_inode || facts.generation != volume.image_generation) {
-    return absl::OkStatus();
-  }
+  if (!IsImageOf(volume, facts)) return absl::OkStatus();
   if (facts.size_bytes <= volume.capacity_bytes) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto loops, pool.host.Attachments(facts));
   const bool in_use = std::any_of(loops.begin(), loops.end(), [&](const Loop& loop) {
@@ -84,9 +83,7 @@ absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const Capa
       host_.OpenFile(pool.volumes, ImageName(local.volume.incarnation), Access::kReadWrite));
   if (!image) return OpenImage(local, Access::kReadWrite).status();
   ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*image));
-  if (facts.inode != local.volume.image_inode ||
-      facts.generation != local.volume.image_generation ||
-      facts.size_bytes < local.volume.capacity_bytes) {
+  if (!IsImageOf(local.volume, facts) || facts.size_bytes < local.volume.capacity_bytes) {
     return OpenImage(local, Access::kReadWrite).status();  // says what it is not
   }
   const uint64_t growth = target - local.volume.capacity_bytes;

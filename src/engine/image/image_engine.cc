@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "engine/image/ballast.h"
 #include "engine/image/frozen_filesystem.h"
+#include "engine/image/image_files.h"
 #include "engine/image/recovery.h"
 #include "engine/image/trash.h"
 
@@ -190,8 +191,7 @@ absl::StatusOr<UniqueFd> ImageEngine::OpenImage(const LocalVolume& local, Access
             .Sentence());
   }
   ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*image));
-  if (facts.inode == volume.image_inode && facts.generation == volume.image_generation &&
-      facts.size_bytes == volume.capacity_bytes) {
+  if (IsImageOf(volume, facts) && facts.size_bytes == volume.capacity_bytes) {
     return *std::move(image);
   }
   return absl::FailedPreconditionError(

@@ -17,6 +17,11 @@ struct MadeImage {
   uint32_t generation = 0;
 };
 
+// Whether it is the file that the row was made for, whatever its size.
+inline bool IsImageOf(const Volume& volume, const FileFacts& facts) {
+  return facts.inode == volume.image_inode && facts.generation == volume.image_generation;
+}
+
 // A new image with a new filesystem (or none), its root mode and owner set as the class says. Like
 // FinishClone's it is durable, and so is its name in work/.
 absl::StatusOr<MadeImage> MakeEmptyImage(Pool& pool, const Volume& volume);

@@ -7,6 +7,7 @@
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "engine/image/image_engine.h"
+#include "engine/image/image_files.h"
 #include "engine/image/space_meter.h"
 #include "engine/image/trash.h"
 #include "engine/image/upkeep/examination.h"
@@ -140,9 +141,7 @@ absl::Status Doctor::ExamineVolume(Pool& pool, const std::string& id,
 }
 
 absl::Status Doctor::ExamineImage(Pool& pool, const Volume& volume, const FileFacts& facts) {
-  const bool same = facts.inode == volume.image_inode &&
-                    facts.generation == volume.image_generation &&
-                    facts.size_bytes == volume.capacity_bytes;
+  const bool same = IsImageOf(volume, facts) && facts.size_bytes == volume.capacity_bytes;
   if (!same) {
     Finding finding = Of(pool, "replaced-image", volume.id);
     finding.expected = fmt::format("inode {} generation {} of {} bytes", volume.image_inode,
