@@ -68,8 +68,8 @@ RootJudgement JudgeRoot(const Volume& volume, const RootAttributes& found) {
                                      !(record.root->change_time == found.change_time);
   if (changed_while_mounted) {
     return {RootJudgement::Kind::kNewBaseline,
-            fmt::format("{}: was {}, is {}; changed while it was mounted before the node stopped, "
-                        "recorded anew",
+            fmt::format("{}: was {}, is {}; changed since it was staged, and nobody saw how that "
+                        "ended; recorded anew",
                         check, difference.expected, difference.found)};
   }
   return {RootJudgement::Kind::kRefused, refusal.Sentence()};

@@ -12,7 +12,7 @@ namespace holdfast {
 struct RootJudgement {
   enum class Kind {
     kUnchanged,
-    kNewBaseline,  // changed while it was mounted before a crash: lawful, told once
+    kNewBaseline,  // changed during a stage whose end nobody saw: lawful, told once
     kRefused,
   };
   Kind kind = Kind::kUnchanged;

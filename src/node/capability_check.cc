@@ -52,6 +52,11 @@ bool IsStagedOn(const StageRecord& record, const Loop& loop) {
   return record.disk_sequence == 0 || record.disk_sequence == loop.disk_sequence;
 }
 
+bool IsStagedAt(const Volume& volume, const Loop& loop, const std::string& path) {
+  const bool any_path = volume.content == Content::kBlock || volume.stage.staging_digest.empty();
+  return IsStagedOn(volume.stage, loop) && (any_path || IsStagingPath(volume, path));
+}
+
 bool IsStagingPath(const Volume& volume, const std::string& path) {
   return volume.stage.last_end == LastEnd::kStaged && volume.stage.staging_digest == NameHash(path);
 }

@@ -25,6 +25,10 @@ absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume, const
 // Whether it is the attachment that the recorded stage made, not one by somebody else since.
 bool IsStagedOn(const StageRecord& record, const Loop& loop);
 
+// The same of the mount at that resolved path: a filesystem can be mounted anywhere by hand, a raw
+// block volume is its device alone. True for a row of before paths were recorded.
+bool IsStagedAt(const Volume& volume, const Loop& loop, const std::string& path);
+
 // Whether the volume is recorded as staged at exactly that resolved path.
 bool IsStagingPath(const Volume& volume, const std::string& path);
 

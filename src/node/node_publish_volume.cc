@@ -87,7 +87,7 @@ absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& p
   const StageRecord& record = local.volume.stage;
   ASSIGN_OR_RETURN(const std::string boot_id, host_.BootId());
   const bool recorded = record.last_end == LastEnd::kStaged && record.boot_id == boot_id &&
-                        presence.loop && IsStagedOn(record, *presence.loop);
+                        presence.loop && IsStagedAt(local.volume, *presence.loop, publish.staging);
   const MountEntry* staged = presence.MountAt(publish.staging);
   const bool shown = presence.loop && (publish.capability.block() || staged != nullptr);
   const bool complete = record.terms && (publish.capability.block() || record.root);

@@ -108,7 +108,6 @@ class NodeService final : public csi::v1::Node::Service {
 
   absl::Status UnstageFilesystem(LocalVolume& local, const std::string& staging,
                                  const Presence& presence);
-  absl::Status WaitUntilFree(const LocalVolume& local, const Presence& presence);
   absl::Status RecordUnseenEnd(LocalVolume& local);
   absl::Status RecordClean(LocalVolume& local);
   absl::Status PutAwayForgotten(LocalVolume& local);

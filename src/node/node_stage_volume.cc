@@ -69,7 +69,9 @@ absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const 
   const StageRecord& record = local.volume.stage;
   if (!presence.loop || record.last_end != LastEnd::kStaged) return false;
   ASSIGN_OR_RETURN(const std::string boot_id, host_.BootId());
-  if (record.boot_id != boot_id || !IsStagedOn(record, *presence.loop)) return false;
+  if (record.boot_id != boot_id || !IsStagedAt(local.volume, *presence.loop, stage.staging)) {
+    return false;
+  }
   // A block volume is staged by its pinned loop device alone.
   const bool ours = stage.capability.block() ? !presence.loop->autoclear
                                              : presence.MountAt(stage.staging) != nullptr;

@@ -50,26 +50,21 @@ absl::Status NodeService::UnstageFilesystem(LocalVolume& local, const std::strin
     ASSIGN_OR_RETURN(UniqueFd mount, host_.OpenMount(staging));
     // A filesystem that was shut down cannot be read, and is put away all the same.
     // And what somebody else mounted there since is nothing to remember.
-    const StageRecord& record = local.volume.stage;
-    const bool ours = record.last_end == LastEnd::kStaged && IsStagedOn(record, *presence.loop);
+    const bool ours = local.volume.stage.last_end == LastEnd::kStaged &&
+                      IsStagedAt(local.volume, *presence.loop, staging);
     if (auto found = host_.ReadRoot(mount); ours && found.ok()) root = *std::move(found);
     mount.Close();  // it would keep its own mount busy
     RETURN_IF_ERROR(host_.Unmount(staging));
   }
-  RETURN_IF_ERROR(WaitUntilFree(local, presence));
+  const absl::Status gone = WaitUntilDetached(host_, *presence.loop);
+  if (absl::IsUnavailable(gone)) {
+    return absl::FailedPreconditionError("unstage of volume " + local.volume.id + ": " +
+                                         std::string(gone.message()));
+  }
+  RETURN_IF_ERROR(gone);
   if (!root) return RecordUnseenEnd(local);
   local.volume.stage.root = root;
   return RecordClean(local);
-}
-
-absl::Status NodeService::WaitUntilFree(const LocalVolume& local, const Presence& presence) {
-  if (WaitUntilDetached(host_, *presence.loop).ok()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const auto holders, host_.HoldersOf(*presence.loop));
-  return absl::FailedPreconditionError(Refusal{
-      "unstage of volume " + local.volume.id, presence.loop->path + " free",
-      holders.empty() ? "still in use" : fmt::format("held by {}", fmt::join(holders, ", ")),
-      "end what holds it; it is tried again"}
-                                           .Sentence());
 }
 
 // The volume is gone from the node and nobody saw how: an earlier attempt found it held, or the
@@ -99,9 +94,10 @@ absl::Status NodeService::RecordUnseenEnd(LocalVolume& local) {
     return root;
   };
   const auto root = read_root();
-  if (!root.ok() || JudgeRoot(local.volume, *root).kind == RootJudgement::Kind::kRefused) {
-    return absl::OkStatus();
-  }
+  if (!root.ok()) return absl::OkStatus();
+  const RootJudgement judgement = JudgeRoot(local.volume, *root);
+  if (judgement.kind == RootJudgement::Kind::kRefused) return absl::OkStatus();
+  if (judgement.kind == RootJudgement::Kind::kNewBaseline) spdlog::warn("{}", judgement.sentence);
   local.volume.stage.root = *root;
   return RecordClean(local);
 }

@@ -99,6 +99,26 @@ TEST_P(LawfulChangesTest, Reboot_AfterChangesWhileMounted_IsANewBaseline) {
   EXPECT_NE(driver().Log().find("recorded anew"), std::string::npos) << "the change was not told";
 }
 
+// An administrator unmounts the staging path, and the driver learns of it when kubelet unstages.
+TEST_P(LawfulChangesTest, Unstage_AfterAnUnmountByHand_TellsThatTheRootIsANewBaseline) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "by-hand", .content = content()}));
+  ASSERT_OK(Stage(claim));
+  MustRun({"umount", StagingPath(claim)});
+  ASSERT_TRUE(LoopsOfImage(claim).empty());
+  WithImageMounted(claim, [](const std::string& path) { MustRun({"chmod", "0701", path}); });
+  ASSERT_OK(Unstage(claim));
+  const auto told = [&] {
+    const std::string log = driver().Log();
+    size_t count = 0;
+    for (size_t at = 0; (at = log.find("recorded anew", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  EXPECT_EQ(told(), 1u) << driver().Log();
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  EXPECT_EQ(RootOf(target).mode, "701");
+  EXPECT_EQ(told(), 1u) << "it is told once";
+}
+
 TEST_P(LawfulChangesTest, SnapshotsAndClones_OfAChangedRoot_CarryIt) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "changed", .content = content()}));
   ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));

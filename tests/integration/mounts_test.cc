@@ -179,6 +179,43 @@ TEST_P(MountsTest, Unstage_WhilePublished_IsRefused_AndDeleteToo) {
   EXPECT_EQ(WriteBytes(DataPath(claim, target), 0, kMiB, 2), 0);
 }
 
+// The kernel takes no image from a loop device that is open, whoever opened it and when.
+TEST_P(FilesystemMountsTest, Create_WithItsLoopDeviceHeldOpen_NamesWhoHoldsIt) {
+  const UniqueFd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+  const int free_number = ioctl(control.get(), LOOP_CTL_GET_FREE);
+  ASSERT_GE(free_number, 0);
+  const auto holder = StartReader("/dev/loop" + std::to_string(free_number));
+  const Wanted wanted{.name = "watched", .content = content()};
+  EXPECT_TRUE(
+      Refused(Create(wanted), absl::StatusCode::kUnavailable, {"held by", Holder(*holder)}));
+  holder->Kill();
+  EXPECT_OK(Create(wanted));
+}
+
+TEST_P(FilesystemMountsTest, StagedDeviceMountedByHandElsewhere_IsNotTheStage) {
+  ASSERT_OK_AND_ASSIGN(Claim claim, Create({.name = "twice", .content = content()}));
+  claim.mode = kMultiWriter;
+  ASSERT_OK(Stage(claim));
+  const std::string by_hand = driver().kubelet() + "/by-hand";
+  fs::create_directory(by_hand);
+  MustRun({"mount", LoopsOfImage(claim).at(0), by_hand});
+  csi::v1::NodePublishVolumeRequest publish;
+  publish.set_volume_id(claim.id);
+  publish.set_staging_target_path(by_hand);
+  publish.set_target_path(TargetPath(claim));
+  *publish.mutable_volume_capability() = CapabilityOf(claim);
+  EXPECT_TRUE(
+      Refused(csi().Call(publish), kInUse, {"a mount that no stage of this boot recorded"}));
+  EXPECT_FALSE(Mounted(TargetPath(claim)));
+  csi::v1::NodeStageVolumeRequest stage;
+  stage.set_volume_id(claim.id);
+  stage.set_staging_target_path(by_hand);
+  *stage.mutable_volume_capability() = CapabilityOf(claim);
+  EXPECT_TRUE(Refused(csi().Call(stage), kInUse, {"attached as"}));
+  MustRun({"umount", by_hand});
+  EXPECT_OK(Publish(claim));
+}
+
 // kubelet restarts between the last unpublish and the unstage, and never calls the unstage.
 TEST_P(MountsTest, Delete_OfAStagedVolumeThatKubeletForgot_UnstagesItFirst) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "forgotten", .content = content()}));

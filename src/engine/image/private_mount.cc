@@ -5,10 +5,30 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "base/refusal.h"
 #include "base/status_macros.h"
 
 namespace holdfast {
+
+namespace {
+
+// Somebody opened the device while it was ours, or the number before that: no call takes an image
+// from a device that is open.
+absl::Status StillHeld(Host& host, const Loop& loop) {
+  ASSIGN_OR_RETURN(auto holders, host.HoldersOf(loop));
+  ASSIGN_OR_RETURN(const auto mounts, host.MountsOf(loop));
+  for (const MountEntry& mount : mounts) holders.push_back("a mount at " + mount.target);
+  return absl::UnavailableError(
+      Refusal{"loop device " + loop.path, "free 5 s after its last use",
+              holders.empty() ? "it held by somebody who cannot be found"
+                              : fmt::format("it held by {}", fmt::join(holders, ", ")),
+              "end that; the call can be repeated"}
+          .Sentence());
+}
+
+}  // namespace
 
 absl::Status WaitUntilDetached(Host& host, const Loop& loop) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
@@ -16,10 +36,7 @@ absl::Status WaitUntilDetached(Host& host, const Loop& loop) {
   while (true) {
     ASSIGN_OR_RETURN(const bool attached, host.IsAttached(loop));
     if (!attached) return absl::OkStatus();
-    if (std::chrono::steady_clock::now() > deadline) {
-      return absl::InternalError(
-          fmt::format("{}: still attached 5 s after its last use ended", loop.path));
-    }
+    if (std::chrono::steady_clock::now() > deadline) return StillHeld(host, loop);
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::microseconds(20000));
   }

@@ -29,7 +29,7 @@ class PrivateMount {
   ~PrivateMount();
 
   const UniqueFd& root() const { return mount_; }
-  // Unmounts, detaches, and waits until the kernel has let go of the image. INTERNAL after 5 s.
+  // Unmounts, detaches, and waits until the kernel has let go of the image (WaitUntilDetached).
   absl::Status Release();
 
  private:
@@ -40,7 +40,7 @@ class PrivateMount {
   UniqueFd mount_;
 };
 
-// Waits until the loop device has its image no more. INTERNAL after 5 s.
+// Waits until the loop device has its image no more. UNAVAILABLE after 5 s, naming who holds it.
 absl::Status WaitUntilDetached(Host& host, const Loop& loop);
 
 }  // namespace holdfast
