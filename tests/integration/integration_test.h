@@ -26,6 +26,8 @@
 
 namespace holdfast {
 
+inline constexpr auto kInUse = absl::StatusCode::kFailedPrecondition;
+
 using Mode = csi::v1::VolumeCapability::AccessMode::Mode;
 inline constexpr Mode kReadWriteOnce = csi::v1::VolumeCapability::AccessMode::SINGLE_NODE_WRITER;
 inline constexpr Mode kReadWriteOncePod =

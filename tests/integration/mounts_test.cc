@@ -16,7 +16,6 @@ namespace holdfast {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr auto kInUse = absl::StatusCode::kFailedPrecondition;
 
 class MountsTest : public GroundTest {
  protected:

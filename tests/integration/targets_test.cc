@@ -7,7 +7,6 @@ namespace holdfast {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr auto kInUse = absl::StatusCode::kFailedPrecondition;
 
 class TargetsTest : public GroundTest {
  protected:

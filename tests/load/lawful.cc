@@ -10,10 +10,6 @@ namespace {
 
 using Code = absl::StatusCode;
 
-Progress Expect(Code code, const Answer& answer) {
-  return answer.code == code ? Progress::kDone : Progress::kImpossible;
-}
-
 Progress DoneIf(bool lawful) { return lawful ? Progress::kDone : Progress::kImpossible; }
 
 bool ShowsVolume(const Answer& answer, const VolumeState& volume) {
@@ -25,10 +21,6 @@ bool ShowsVolume(const Answer& answer, const VolumeState& volume) {
 bool ShowsSnapshot(const Answer& answer, const SnapshotState& snapshot) {
   return answer.code == Code::kOk && answer.capacity_bytes == snapshot.size_bytes &&
          answer.source_volume == snapshot.volume && answer.created_nanos == snapshot.created_nanos;
-}
-
-bool WantsContent(const Call& call, Content content) {
-  return call.content ? *call.content == content : content != Content::kBlock;
 }
 
 // A name that is taken: the same volume again, or a conflict.

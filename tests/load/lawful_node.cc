@@ -5,14 +5,6 @@ namespace {
 
 using Code = absl::StatusCode;
 
-Progress Expect(Code code, const Answer& answer) {
-  return answer.code == code ? Progress::kDone : Progress::kImpossible;
-}
-
-bool WantsContent(const Call& call, Content content) {
-  return call.content ? *call.content == content : content != Content::kBlock;
-}
-
 Progress Stage(const Call& call, const Answer& answer, VolumeState& volume) {
   if (!WantsContent(call, volume.content)) return Expect(Code::kInvalidArgument, answer);
   if (volume.staged) {

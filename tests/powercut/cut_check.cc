@@ -30,8 +30,6 @@ std::string LastOf(const std::string& text) {
   return text.size() <= kBytes ? text : text.substr(text.size() - kBytes);
 }
 
-std::string Text(const absl::Status& status) { return std::string(status.message()); }
-
 }  // namespace
 
 CutCheck::CutCheck(const Recording& recording, std::string folder, LoggedDisk::Pages pages,

@@ -13,6 +13,8 @@
 
 namespace holdfast::powercut {
 
+inline std::string Text(const absl::Status& status) { return std::string(status.message()); }
+
 class CutCheck {
  public:
   // The ledger is read as of `cut`; `pages` is what the disk had then. Everything lies below

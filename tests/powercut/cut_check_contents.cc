@@ -6,11 +6,7 @@
 #include "tests/powercut/cut_check.h"
 
 namespace holdfast::powercut {
-namespace {
-
-std::string Text(const absl::Status& status) { return std::string(status.message()); }
-
-}  // namespace
+namespace {}  // namespace
 
 void CutCheck::CompareDigest(const std::string& id, Found& found) {
   if (found.candidates.empty() || found.image.empty()) return;  // said before

@@ -183,4 +183,10 @@ std::string Rig::ImagePath(const std::string& volume_id) {
   return std::string(kPool) + "/volumes/" + ImageName(Row(volume_id).incarnation);
 }
 
+void ExpectRefused(const grpc::Status& status, grpc::StatusCode code, const std::string& part) {
+  EXPECT_EQ(status.error_code(), code) << status.error_message();
+  EXPECT_NE(status.error_message().find(part), std::string::npos) << status.error_message();
+  EXPECT_EQ(status.error_message().find('\n'), std::string::npos);
+}
+
 }  // namespace holdfast

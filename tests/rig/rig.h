@@ -80,6 +80,9 @@ class Rig {
   std::filesystem::path folder_;
 };
 
+// One line that has `part`.
+void ExpectRefused(const grpc::Status& status, grpc::StatusCode code, const std::string& part);
+
 csi::v1::VolumeCapability CapabilityOf(
     const std::string& fs_type, csi::v1::VolumeCapability::AccessMode::Mode mode =
                                     csi::v1::VolumeCapability::AccessMode::SINGLE_NODE_WRITER);

@@ -156,6 +156,11 @@ inline void ExpectSame(const Snapshot& a, const Snapshot& b) {
   EXPECT_EQ(a.root, b.root);
 }
 
+inline TrashEntry EntryOf(const Volume& volume) {
+  return {volume.incarnation, ObjectKind::kVolume,   volume.id,
+          volume.name,        volume.capacity_bytes, 1};
+}
+
 template <typename Row>
 Strings Ids(const std::vector<Row>& rows) {
   Strings ids;

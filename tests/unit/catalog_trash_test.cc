@@ -9,10 +9,6 @@
 namespace holdfast {
 namespace {
 
-TrashEntry EntryOf(const Volume& volume) {
-  return {volume.incarnation, ObjectKind::kVolume,   volume.id,
-          volume.name,        volume.capacity_bytes, 1};
-}
 TrashEntry EntryOf(const Snapshot& snapshot) {
   return {snapshot.incarnation, ObjectKind::kSnapshot, snapshot.id,
           snapshot.name,        snapshot.size_bytes,   2};

@@ -35,13 +35,6 @@ VolumeTotals Counted(Catalog& catalog) {
   return totals;
 }
 
-TrashEntry EntryOf(const Volume& volume) {
-  return {.incarnation = volume.incarnation,
-          .kind = ObjectKind::kVolume,
-          .id = volume.id,
-          .name = volume.name};
-}
-
 // One write of any kind, which may find nothing to change.
 void AnyWrite(Catalog& catalog, std::mt19937& random) {
   const int number = static_cast<int>(random() % 20);

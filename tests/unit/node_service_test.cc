@@ -10,12 +10,6 @@ namespace {
 
 using grpc::StatusCode;
 
-void ExpectRefused(const grpc::Status& status, StatusCode code, const std::string& part) {
-  EXPECT_EQ(status.error_code(), code) << status.error_message();
-  EXPECT_NE(status.error_message().find(part), std::string::npos) << status.error_message();
-  EXPECT_EQ(status.error_message().find('\n'), std::string::npos);
-}
-
 TEST(NodeStageVolume, TwiceTheSame_IsOkAndAttachesOnce) {
   Rig rig;
   const std::string id = rig.MustCreate("a");

@@ -8,13 +8,7 @@ namespace holdfast {
 namespace {
 
 using grpc::StatusCode;
-using Mode = csi::v1::VolumeCapability::AccessMode;
-
-void ExpectRefused(const grpc::Status& status, StatusCode code, const std::string& part) {
-  EXPECT_EQ(status.error_code(), code) << status.error_message();
-  EXPECT_NE(status.error_message().find(part), std::string::npos) << status.error_message();
-  EXPECT_EQ(status.error_message().find('\n'), std::string::npos);
-}
+using CsiAccessMode = csi::v1::VolumeCapability::AccessMode;
 
 class NodeTargets : public ::testing::Test {
  protected:
@@ -101,14 +95,15 @@ TEST_F(NodeTargets, ModeForSeveralTargets_OfAVolumeStagedForOne_IsRefused) {
   csi::v1::NodeStageVolumeRequest stage;
   stage.set_volume_id(id);
   stage.set_staging_target_path(rig_.StagingPath(id));
-  *stage.mutable_volume_capability() = CapabilityOf("ext4", Mode::SINGLE_NODE_SINGLE_WRITER);
+  *stage.mutable_volume_capability() =
+      CapabilityOf("ext4", CsiAccessMode::SINGLE_NODE_SINGLE_WRITER);
   csi::v1::NodeStageVolumeResponse response;
   ASSERT_TRUE(rig_.node->NodeStageVolume(nullptr, &stage, &response).ok());
   auto one = Request(id, rig_.TargetPath("one"));
   *one.mutable_volume_capability() = stage.volume_capability();
   ASSERT_TRUE(Publish(one).ok());
   auto two = Request(id, rig_.TargetPath("two"));
-  *two.mutable_volume_capability() = CapabilityOf("ext4", Mode::SINGLE_NODE_MULTI_WRITER);
+  *two.mutable_volume_capability() = CapabilityOf("ext4", CsiAccessMode::SINGLE_NODE_MULTI_WRITER);
   ExpectRefused(Publish(two), StatusCode::FAILED_PRECONDITION,
                 "expected SINGLE_NODE_SINGLE_WRITER, as staged, found SINGLE_NODE_MULTI_WRITER");
   const auto second = rig_.machine.TargetExists(rig_.TargetPath("two"));

@@ -21,7 +21,7 @@ bool Matches(std::optional<Content> asked, Content content) {
   return asked ? *asked == content : content != Content::kBlock;
 }
 
-absl::StatusOr<Volume> SameOrConflict(const Volume& volume, const VolumeRequest& request) {
+absl::StatusOr<Volume> SameAsAsked(const Volume& volume, const VolumeRequest& request) {
   const char* differs = nullptr;
   if (!Satisfies(volume.capacity_bytes, request.capacity)) differs = "size";
   if (!Matches(request.content, volume.content)) differs = "content";
@@ -55,7 +55,7 @@ absl::StatusOr<Volume> FakeEngine::CreateVolume(const VolumeRequest& request) {
   for (const FakePool& pool : pools_) {
     const auto existing = pool.volumes.find(MakeId(ObjectKind::kVolume, pool.uuid, request.name));
     if (existing != pool.volumes.end() && pool.refusal.empty()) {
-      return SameOrConflict(existing->second.row, request);
+      return SameAsAsked(existing->second.row, request);
     }
   }
   return request.source.kind == Source::Kind::kNone ? CreateEmpty(request) : CreateClone(request);
