@@ -111,7 +111,7 @@ std::vector<std::string> LoopsBelow(const std::string& folder) {
 
 void IntegrationTest::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "root";
-  std::string path = "/tmp/holdfast-integration-XXXXXX";
+  std::string path = fs::temp_directory_path() / "holdfast-integration-XXXXXX";
   ASSERT_NE(mkdtemp(path.data()), nullptr);
   folder_ = path;
   disk_ = std::make_unique<ScratchDisk>(folder_, "pool", pool_bytes_, MkfsOf(kind_));

@@ -5,6 +5,7 @@
 #include <linux/falloc.h>
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -12,10 +13,10 @@
 namespace holdfast::powercut {
 namespace {
 
-constexpr char kName[] = "/disk";
 constexpr unsigned kLargestWriteBytes = 1 << 20;
 
-LoggedDisk& Disk() { return *static_cast<LoggedDisk*>(fuse_get_context()->private_data); }
+const DiskFile& File() { return *static_cast<DiskFile*>(fuse_get_context()->private_data); }
+LoggedDisk& Disk() { return File().disk(); }
 
 bool InPages(off_t offset, uint64_t length) {
   const auto from = static_cast<uint64_t>(offset);
@@ -31,7 +32,7 @@ void* Begin(fuse_conn_info* connection, fuse_config* config) {
 
 int GetAttributes(const char* path, struct stat* facts, fuse_file_info*) {
   std::memset(facts, 0, sizeof(*facts));
-  const bool file = std::strcmp(path, kName) == 0;
+  const bool file = path == File().name();
   if (!file && std::strcmp(path, "/") != 0) return -ENOENT;
   facts->st_mode = file ? S_IFREG | 0600 : S_IFDIR | 0700;
   facts->st_nlink = file ? 1 : 2;
@@ -40,7 +41,7 @@ int GetAttributes(const char* path, struct stat* facts, fuse_file_info*) {
   return 0;
 }
 
-int Open(const char* path, fuse_file_info*) { return std::strcmp(path, kName) == 0 ? 0 : -ENOENT; }
+int Open(const char* path, fuse_file_info*) { return path == File().name() ? 0 : -ENOENT; }
 
 int Read(const char*, char* out, size_t length, off_t offset, fuse_file_info*) {
   if (!InPages(offset, length)) return -EINVAL;
@@ -79,14 +80,20 @@ fuse_operations Operations() {
   return operations;
 }
 
+std::string InOneName(std::string path) {
+  std::replace(path.begin(), path.end(), '/', '!');
+  return path;
+}
+
 }  // namespace
 
-DiskFile::DiskFile(LoggedDisk& disk, std::string folder) : folder_(std::move(folder)) {
+DiskFile::DiskFile(LoggedDisk& disk, std::string folder)
+    : disk_(disk), folder_(std::move(folder)), name_("/" + InOneName(folder_)) {
   std::string name = "holdfast-powercut";
   char* argv[] = {name.data(), nullptr};
   fuse_args arguments = FUSE_ARGS_INIT(1, argv);
   const fuse_operations operations = Operations();
-  fuse_ = fuse_new(&arguments, &operations, sizeof(operations), &disk);
+  fuse_ = fuse_new(&arguments, &operations, sizeof(operations), this);
   fuse_opt_free_args(&arguments);
   if (fuse_ == nullptr || fuse_mount(fuse_, folder_.c_str()) != 0) return;
   serving_ = std::thread([this] { fuse_loop(fuse_); });

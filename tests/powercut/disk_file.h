@@ -21,10 +21,18 @@ class DiskFile {
   DiskFile& operator=(const DiskFile&) = delete;
 
   bool ok() const { return serving_.joinable(); }
-  std::string path() const { return folder_ + "/disk"; }
+  // Its name has the whole of `folder` in it: when this program crashed and the mount is gone, the
+  // name is all that sysfs tells of a loop device that was left on it.
+  std::string path() const { return folder_ + name_; }
+
+  // For what answers the kernel.
+  LoggedDisk& disk() const { return disk_; }
+  const std::string& name() const { return name_; }
 
  private:
+  LoggedDisk& disk_;
   const std::string folder_;
+  const std::string name_;  // "/!var!tmp!…", as sysfs writes a path in one name
   ::fuse* fuse_ = nullptr;
   std::thread serving_;  // one: a reply leaves before the next request is looked at
 };

@@ -3,17 +3,22 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "os/unique_fd.h"
+#include "tests/fakes/status_asserts.h"
 #include "tests/powercut/ledger.h"
 #include "tests/powercut/pool_disk.h"
 
@@ -22,6 +27,9 @@ namespace {
 
 using Fate = LoggedDisk::Fate;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 constexpr uint64_t kPage = LoggedDisk::kPageBytes;
 
 void Put(LoggedDisk& disk, uint64_t page, char byte, uint64_t pages = 1) {
@@ -159,6 +167,48 @@ TEST_F(LoggedDiskUnderALoop, WhatIsWritten_IsReadBack) {
   ASSERT_EQ(pread(device_.get(), data, sizeof(data), 0), static_cast<ssize_t>(kPage));
   EXPECT_EQ(data[0], 'c');
   EXPECT_EQ(data[kPage - 1], 'c');
+}
+
+// A program that puts a loop device on its disk, says which, and is killed in a namespace of its
+// own.
+std::string LoopOfAKilledProgram(const std::string& folder) {
+  int told[2];
+  EXPECT_EQ(pipe2(told, O_CLOEXEC), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    LoggedDisk disk(64 << 20);
+    if (unshare(CLONE_NEWNS) != 0) _exit(1);
+    const PoolDisk pool(disk, folder);
+    const std::string& loop = pool.loop();
+    if (!pool.status().ok() || write(told[1], loop.data(), loop.size()) < 0) _exit(2);
+    raise(SIGKILL);
+  }
+  close(told[1]);
+  char loop[64];
+  const ssize_t length = read(told[0], loop, sizeof(loop));
+  close(told[0]);
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status)) << status;
+  return std::string(loop, static_cast<size_t>(std::max<ssize_t>(length, 0)));
+}
+
+// What tools/test goes by when it looks for what this suite left.
+TEST(DiskFile, WhenItsProgramWasKilled_IsStillNamedAfterItsFolder) {
+  const char* given = std::getenv("TEST_TMPDIR");
+  const std::filesystem::path temporary = given != nullptr ? given : "/var/tmp";
+  std::string folder = temporary / "killed-XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const std::string loop = LoopOfAKilledProgram(folder);
+  ASSERT_THAT(loop, StartsWith("/dev/loop"));
+  std::ifstream file("/sys/block/" + loop.substr(5) + "/loop/backing_file");
+  std::string backing;
+  EXPECT_TRUE(std::getline(file, backing)) << loop << " did not outlive the program";
+  EXPECT_THAT(backing, Not(StartsWith(folder))) << "its mount is there still";
+  EXPECT_THAT(backing, HasSubstr(temporary.filename()));
+  EXPECT_THAT(backing, HasSubstr(std::filesystem::path(folder).filename()));
+  EXPECT_OK(RunProgram({"losetup", "--detach", loop}));
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

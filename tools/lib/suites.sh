@@ -21,7 +21,7 @@ build() {
 
 # --- Running --------------------------------------------------------------------------------------
 
-# "loop7 /dev/…" of every loop device that has a backing file.
+# "loop7 /var/…" of every loop device that has a backing file.
 loops_now() {
   local file
   for file in /sys/block/loop*/loop/backing_file; do
@@ -29,10 +29,24 @@ loops_now() {
   done | sort
 }
 
-# New loop devices whose file is in the suite's folder, or in a pool (named below the pool's mount).
-loops_of_suite() {
-  comm -13 "$1" <(loops_now) |
-    grep -E " ($2/|(/[^ ]*)?/(volumes|snapshots|trash|work)/[^ ]*\.img|[^ ]*holdfast)" || true
+# What is a suite's own is told by the random name of its folder, which nothing of another program
+# that runs beside it has.
+
+# Loop devices with a file below the folder $1. A file whose mount went with the namespace is named
+# from that mount's root on: tests/powercut/disk_file.h has the folder in it all the same. An image
+# that is left in such a pool keeps the loop device of the pool's disk.
+loops_of_suite() { loops_now | grep -F "${1##*/}" || true; }
+
+# "123 /path/of/holdfast all --endpoint …" of every process with the folder $1 in its environment
+# (TMPDIR) or its command line: what the suite started, and what that started.
+processes_of_suite() {
+  local pid line
+  # The pattern from a descriptor: grep's own command line would be found.
+  grep -lzFf <(echo "${1##*/}") /proc/[0-9]*/{environ,cmdline} 2>/dev/null |
+    cut -d/ -f3 | sort -nu | while read -r pid; do
+    line=$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")
+    if [[ -n $line ]]; then echo "$pid ${line:0:200}"; fi # it may have ended meanwhile
+  done
 }
 
 # Runs inside the private namespace: the test, and then what is still mounted.
@@ -46,13 +60,11 @@ in_namespace='
 
 # suite, counter, program…
 run_suite() {
-  local suite=$1 counter=$2 log="$logs/$1.log" began=$SECONDS code folder loops line
+  local suite=$1 counter=$2 log="$logs/$1.log" began=$SECONDS code folder line
   shift 2
   step "Suite $suite"
   folder=$(mktemp -d "/var/tmp/holdfast-$suite.XXXXXX")
   chmod 755 "$folder" # the demo's database is another user
-  loops=$(mktemp)
-  loops_now >"$loops"
   export -f in_folder
   TMPDIR=$folder TEST_TMPDIR=$folder unshare -m --propagation private \
     bash -c "$in_namespace" bash "$@" >"$log" 2>&1
@@ -60,7 +72,7 @@ run_suite() {
   local before=$((passed + failed)) failed_before=$failed skipped_before=$skipped
   "$counter" "$suite" "$log" "$code"
   ((passed + failed > before)) || fail "$suite: ran no test"
-  look_for_leftovers "$suite" "$log" "$folder" "$loops"
+  look_for_leftovers "$suite" "$log" "$folder"
   if ((failed == failed_before && code != 0)); then fail "$suite: exit $code without a failed test"; fi
   if ((failed > failed_before)); then show_failures "$suite" "$log"; fi
   # A suite of random tests says its seed and what it reached.
@@ -76,15 +88,16 @@ fail() {
 }
 
 look_for_leftovers() {
-  local suite=$1 log=$2 folder=$3 loops=$4 left i
+  local suite=$1 log=$2 folder=$3 left loops processes i
   while read -r left; do fail "$suite: $left"; done < <(grep '^LEFT MOUNTED' "$log")
-  for i in {1..30}; do # a detach finishes when the last user has gone
-    left=$(loops_of_suite "$loops" "$folder")
-    [[ -z $left ]] && break
+  for i in {1..30}; do # a detach finishes when the last user has gone, an end takes its time
+    loops=$(loops_of_suite "$folder")
+    processes=$(processes_of_suite "$folder")
+    [[ -z $loops$processes ]] && break
     sleep 0.1
   done
-  if [[ -n $left ]]; then fail "$suite: left attached: ${left//$'\n'/, }"; fi
-  rm -f "$loops"
+  if [[ -n $loops ]]; then fail "$suite: left attached: ${loops//$'\n'/, }"; fi
+  if [[ -n $processes ]]; then fail "$suite: left running: ${processes//$'\n'/, }"; fi
   # Go keeps its build files here while it runs, and removes them.
   left=$(find "$folder" -mindepth 1 -maxdepth 1 -printf '%f ')
   if [[ -n $left ]]; then fail "$suite: left in $folder: $left"; else rmdir "$folder"; fi
