@@ -88,6 +88,13 @@ std::vector<EngineKind> EngineKinds() {
   return kinds;
 }
 
+std::vector<EngineKind> ImageEngineKinds() {
+  std::vector<EngineKind> kinds = EngineKinds();
+  std::erase_if(kinds,
+                [](const EngineKind& kind) { return kind.engine == EngineKind::Engine::kFake; });
+  return kinds;
+}
+
 }  // namespace
 
 std::unique_ptr<EngineUnderTest> EngineKind::Make(const Clock& clock) const {
@@ -170,13 +177,25 @@ INSTANTIATE_TEST_SUITE_P(, EngineContract, ::testing::ValuesIn(EngineKinds()),
 INSTANTIATE_TEST_SUITE_P(, OvercommitContract, ::testing::ValuesIn(EngineKinds()),
                          [](const auto& tested) { return tested.param.name; });
 
+const auto kFilesystemContents = ::testing::Values(Content::kExt4, Content::kXfs, Content::kBtrfs);
+const auto kContents =
+    ::testing::Values(Content::kExt4, Content::kXfs, Content::kBtrfs, Content::kBlock);
+
+std::string NameWithContent(const ::testing::TestParamInfo<ContentContract::ParamType>& tested) {
+  return std::get<0>(tested.param).name + "_with_" + ContentName(std::get<1>(tested.param));
+}
+
 INSTANTIATE_TEST_SUITE_P(, ContentContract,
+                         ::testing::Combine(::testing::ValuesIn(EngineKinds()), kContents),
+                         NameWithContent);
+
+INSTANTIATE_TEST_SUITE_P(, FilesystemContentContract,
                          ::testing::Combine(::testing::ValuesIn(EngineKinds()),
-                                            ::testing::Values(Content::kExt4, Content::kXfs,
-                                                              Content::kBtrfs, Content::kBlock)),
-                         [](const auto& tested) {
-                           return std::get<0>(tested.param).name + "_with_" +
-                                  ContentName(std::get<1>(tested.param));
-                         });
+                                            kFilesystemContents),
+                         NameWithContent);
+
+INSTANTIATE_TEST_SUITE_P(, ImageContentContract,
+                         ::testing::Combine(::testing::ValuesIn(ImageEngineKinds()), kContents),
+                         NameWithContent);
 
 }  // namespace holdfast

@@ -96,4 +96,10 @@ class ContentContract : public EngineContractBase,
   Content content() const { return std::get<1>(GetParam()); }
 };
 
+// The same for each content that is a filesystem.
+class FilesystemContentContract : public ContentContract {};
+
+// The same for the engine that keeps volumes in files.
+class ImageContentContract : public ContentContract {};
+
 }  // namespace holdfast

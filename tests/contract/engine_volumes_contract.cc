@@ -41,8 +41,7 @@ TEST_P(ContentContract, CreateVolume_Twice_IsTheSameVolume) {
   EXPECT_EQ(found->labels, request.labels);
 }
 
-TEST_P(ContentContract, CreateVolume_SetsTheRootOfTheClass) {
-  if (content() == Content::kBlock) GTEST_SKIP() << "raw block has no root";
+TEST_P(FilesystemContentContract, CreateVolume_SetsTheRootOfTheClass) {
   VolumeRequest request = Request("one", content());
   request.parameters.root_mode = 02770;
   request.parameters.root_owner = Owner{999, 998};

@@ -102,7 +102,38 @@ bool HostContractBase::IsDetachedSoon(const UniqueFd& image) {
   return Eventually([&] { return CountAttachments(image).value_or(99) == 0; });
 }
 
+void Ext4GrowthContract::SetUp() {
+  HostContract::SetUp();
+  if (!IsSkipped()) had_capability_ = host().CanGrowMounted(Content::kExt4);
+}
+
+void Ext4GrowthContract::TearDown() {
+  if (!IsSkipped()) {
+    EXPECT_TRUE(machine().SetResourceCapability(had_capability_));
+  }
+  HostContract::TearDown();
+}
+
+absl::StatusOr<DetachedMount> Ext4GrowthContract::MountInALargerImage(const UniqueFd& image) {
+  RETURN_IF_ERROR(host().Resize(image, 64 * kMiB));
+  return Mount(image, Content::kExt4);
+}
+
+void Ext4GrowthContract::ExpectFilesystemBytes(const UniqueFd& image, uint64_t bytes) {
+  ASSERT_TRUE(IsDetachedSoon(image));
+  ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
+  ASSERT_TRUE(superblock.has_value());
+  EXPECT_EQ(superblock->size_bytes, bytes);
+  EXPECT_OK(host().CheckFilesystem(image, Content::kExt4));
+}
+
 INSTANTIATE_TEST_SUITE_P(, HostContract, ::testing::ValuesIn(MachineKinds()),
+                         [](const auto& tested) { return tested.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(, Ext4GrowthContract, ::testing::ValuesIn(MachineKinds()),
+                         [](const auto& tested) { return tested.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(, KernelContract, ::testing::ValuesIn(RealMachineKinds()),
                          [](const auto& tested) { return tested.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(, FilesystemContract,

@@ -67,6 +67,23 @@ class HostContract : public HostContractBase, public ::testing::WithParamInterfa
   }
 };
 
+// What only a kernel can be asked.
+class KernelContract : public HostContract {};
+
+// The growth of a mounted ext4, which the kernel allows with CAP_SYS_RESOURCE only.
+class Ext4GrowthContract : public HostContract {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+  // `image` made 64 MiB large, and what is in it mounted.
+  absl::StatusOr<DetachedMount> MountInALargerImage(const UniqueFd& image);
+  // Once it is unmounted: so large is what is in it, and in order.
+  void ExpectFilesystemBytes(const UniqueFd& image, uint64_t bytes);
+
+ private:
+  bool had_capability_ = false;
+};
+
 // The same for each filesystem inside an image.
 class FilesystemContract : public HostContractBase,
                            public ::testing::WithParamInterface<std::tuple<MachineKind, Content>> {

@@ -1,9 +1,13 @@
 // os/filesystems.h
+#include <gmock/gmock.h>
+
 #include "base/uuid.h"
 #include "tests/contract/host_contract.h"
 
 namespace holdfast {
 namespace {
+
+using ::testing::HasSubstr;
 
 // Where the superblock has its UUID: a bit flipped there is a superblock damaged.
 uint64_t UuidOffset(Content content) {
@@ -128,16 +132,32 @@ TEST_P(FilesystemContract, Grow_ToTheImage) {
   EXPECT_OK(host().CheckFilesystem(image, content()));
 }
 
-TEST_P(FilesystemContract, GrowMounted_Ext4WithoutTheCapability_IsRefused) {
-  if (content() != Content::kExt4) GTEST_SKIP() << "only ext4 needs a capability";
-  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
-  ASSERT_OK(host().Resize(image, 64 * kMiB));
-  ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
-  if (host().CanGrowMounted(content())) {
-    EXPECT_OK(host().GrowMounted(mounted.root, content()));
-  } else {
-    EXPECT_CODE(host().GrowMounted(mounted.root, content()), kFailedPrecondition);
+TEST_P(Ext4GrowthContract, GrowMounted_WithTheCapability_GrowsToTheImage) {
+  if (!machine().SetResourceCapability(true)) GTEST_SKIP() << "needs CAP_SYS_RESOURCE";
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", Content::kExt4, kUuid));
+  {
+    ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, MountInALargerImage(image));
+    EXPECT_TRUE(host().CanGrowMounted(Content::kExt4));
+    ASSERT_OK_AND_ASSIGN(const Usage before, host().ReadUsage(mounted.root));
+    EXPECT_OK(host().GrowMounted(mounted.root, Content::kExt4));
+    ASSERT_OK_AND_ASSIGN(const Usage after, host().ReadUsage(mounted.root));
+    EXPECT_GT(after.total_bytes, before.total_bytes);
   }
+  ExpectFilesystemBytes(image, 64 * kMiB);
+}
+
+TEST_P(Ext4GrowthContract, GrowMounted_WithoutTheCapability_IsRefusedByItsName) {
+  ASSERT_TRUE(machine().SetResourceCapability(false));
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", Content::kExt4, kUuid));
+  {
+    ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, MountInALargerImage(image));
+    EXPECT_FALSE(host().CanGrowMounted(Content::kExt4));
+    const absl::Status refused = host().GrowMounted(mounted.root, Content::kExt4);
+    EXPECT_CODE(refused, kFailedPrecondition);
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("CAP_SYS_RESOURCE"));
+    EXPECT_OK(host().SyncMounted(mounted.root)) << "it goes on";
+  }
+  ExpectFilesystemBytes(image, 32 * kMiB);
 }
 
 TEST_P(FilesystemContract, SetRoot_IsSeenAfterARemount_AndItsIdentityStays) {

@@ -1,5 +1,7 @@
 #include "tests/contract/machine.h"
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -35,6 +37,10 @@ class FakeMachine final : public Machine {
     host_.MakeSymlink(path, to);
   }
   void RemovePath(const std::string& path) override { host_.RemovePath(path); }
+  bool SetResourceCapability(bool has) override {
+    host_.SetCanGrowExt4Mounted(has);
+    return true;
+  }
   std::vector<std::string> Leftovers() override {
     std::vector<std::string> found;
     for (const Loop& loop : host_.OpenLoops()) found.push_back(loop.path);
@@ -79,6 +85,15 @@ class LinuxMachine final : public Machine {
     fs::create_symlink(to, path);
   }
   void RemovePath(const std::string& path) override { fs::remove_all(path); }
+  bool SetResourceCapability(bool has) override {
+    __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+    if (syscall(SYS_capget, &header, data) != 0) return false;
+    __user_cap_data_struct& word = data[CAP_TO_INDEX(CAP_SYS_RESOURCE)];
+    constexpr uint32_t kBit = CAP_TO_MASK(CAP_SYS_RESOURCE);
+    word.effective = has ? word.effective | kBit : word.effective & ~kBit;
+    return syscall(SYS_capset, &header, data) == 0;  // EPERM: it is not permitted to have it
+  }
   std::vector<std::string> Leftovers() override {
     std::vector<std::string> found;
     Eventually([&] {
@@ -137,6 +152,12 @@ std::vector<MachineKind> MachineKinds() {
           {"Fake_btrfs", "btrfs", false},
           {"Linux_xfs", "xfs", true},
           {"Linux_btrfs", "btrfs", true}};
+}
+
+std::vector<MachineKind> RealMachineKinds() {
+  std::vector<MachineKind> kinds = MachineKinds();
+  std::erase_if(kinds, [](const MachineKind& kind) { return !kind.real; });
+  return kinds;
 }
 
 size_t OpenDescriptors() {

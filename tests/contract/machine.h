@@ -24,6 +24,9 @@ class Machine {
   virtual void MakeFile(const std::string& path) = 0;
   virtual void MakeSymlink(const std::string& path, const std::string& to) = 0;
   virtual void RemovePath(const std::string& path) = 0;
+  // Gives the calling thread CAP_SYS_RESOURCE or takes it away until the next call. False: there is
+  // none to give.
+  virtual bool SetResourceCapability(bool has) = 0;
   // Loop devices, mounts, freezes that are there and should not be; empty when all is clean. Waits
   // a little for what the kernel does after the last close.
   virtual std::vector<std::string> Leftovers() = 0;
@@ -42,6 +45,7 @@ inline void PrintTo(const MachineKind& kind, std::ostream* stream) { *stream << 
 
 // The fake and the real one, each with an XFS and a btrfs pool.
 std::vector<MachineKind> MachineKinds();
+std::vector<MachineKind> RealMachineKinds();
 
 // Number of this process's open descriptors.
 size_t OpenDescriptors();
