@@ -110,7 +110,7 @@ std::vector<std::string> LoopsBelow(const std::string& folder) {
 }
 
 void IntegrationTest::SetUp() {
-  if (geteuid() != 0) GTEST_SKIP() << "root";
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
   std::string path = fs::temp_directory_path() / "holdfast-integration-XXXXXX";
   ASSERT_NE(mkdtemp(path.data()), nullptr);
   folder_ = path;

@@ -16,6 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tests/integration/capability.h"
 #include "tests/integration/driver_process.h"
 #include "tests/integration/integration_test.h"
 #include "tests/integration/pool_space.h"
@@ -55,20 +56,10 @@ std::chrono::seconds Budget() {
   return std::chrono::seconds(Number("HOLDFAST_TEST_BUDGET", full ? 600 : 60));
 }
 
-// Bit 24 of the effective capabilities: CAP_SYS_RESOURCE.
-bool Ext4GrowsMounted() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (!line.starts_with("CapEff:")) continue;
-    return (std::stoull(line.substr(7), nullptr, 16) >> 24 & 1) != 0;
-  }
-  return false;
-}
-
 class LoadTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "root";
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
     const char* temporary = std::getenv("TMPDIR");
     std::string path = fmt::format("{}/load-XXXXXX", temporary != nullptr ? temporary : "/tmp");
     ASSERT_NE(mkdtemp(path.data()), nullptr);
@@ -185,7 +176,7 @@ TEST_F(LoadTest, SixteenClientsOnTwoHundredVolumes_EveryAnswerIsLawful_AndNothin
   std::cout << fmt::format(
       "load: seed {} (HOLDFAST_TEST_SEED repeats it), {} clients, {} slots, {} s\n", seed,
       Clients::kCount, kVolumeSlots, budget.count());
-  Ledger ledger({.too_large_bytes = kTooLargeBytes, .ext4_grows_mounted = Ext4GrowsMounted()});
+  Ledger ledger({.too_large_bytes = kTooLargeBytes, .ext4_grows_mounted = HasResourceCapability()});
   Clients clients(*site_, ledger, driver_->socket(), seed, kTooLargeBytes);
   ASSERT_TRUE(CsiClient(driver_->socket()).Call(csi::v1::ListVolumesRequest()).ok());
   const Leftovers leftovers(folder_, *driver_, *site_);
@@ -270,7 +261,7 @@ TEST_F(LoadTest, WhatIsLeftBehind_IsFound_AndNothingElse) {
 
 // A driver that forgets volumes would be one that somebody else deletes from.
 TEST_F(LoadTest, VolumesThatVanishBehindTheModel_AreFound) {
-  Ledger ledger({.too_large_bytes = kTooLargeBytes, .ext4_grows_mounted = Ext4GrowsMounted()});
+  Ledger ledger({.too_large_bytes = kTooLargeBytes, .ext4_grows_mounted = HasResourceCapability()});
   Clients clients(*site_, ledger, driver_->socket(), Seed(), kTooLargeBytes);
   std::atomic<bool> over = false;
   std::atomic<int> deletes = 0;
