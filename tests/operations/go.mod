@@ -1,0 +1,3 @@
+module csi.holdfast.dev/tests/operations
+
+go 1.26
