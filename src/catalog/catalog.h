@@ -65,6 +65,7 @@ struct ImageRow {
   std::string incarnation;
   bool ready = false;
   uint64_t capacity_bytes = 0;
+  bool may_be_growing = false;  // Volume::growing_to_bytes may be set
 };
 
 struct RowCounts {

@@ -10,6 +10,9 @@
 
 namespace holdfast {
 
+// In the details of a volume that is being expanded alone.
+inline constexpr char kGrowingTo[] = "growingTo";
+
 std::string VolumeDetails(const Volume& volume);
 std::string SnapshotDetails(const Snapshot& snapshot);
 

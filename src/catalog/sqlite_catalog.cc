@@ -115,13 +115,15 @@ absl::StatusOr<std::vector<Volume>> SqliteCatalog::AllVolumes() {
 }
 
 absl::StatusOr<std::vector<ImageRow>> SqliteCatalog::ImageRows() {
-  static const std::string kSql =
-      "SELECT id, incarnation, state = 'ready', capacity_bytes FROM volumes";
+  static const std::string kSql = fmt::format(
+      "SELECT id, incarnation, state = 'ready', capacity_bytes, instr(details, '{}') FROM volumes",
+      kGrowingTo);
   const auto read = [](const Statement& row) -> absl::StatusOr<ImageRow> {
     return ImageRow{.id = row.Text(0),
                     .incarnation = row.Text(1),
                     .ready = row.Int(2) != 0,
-                    .capacity_bytes = row.Unsigned(3)};
+                    .capacity_bytes = row.Unsigned(3),
+                    .may_be_growing = row.Int(4) != 0};
   };
   return Select<ImageRow>(kSql, nullptr, read);
 }

@@ -19,4 +19,17 @@ absl::Status CheckIdentity(const Volume& volume, const std::optional<Superblock>
           .Sentence());
 }
 
+absl::Status TellDamage(const Volume& volume, const absl::Status& status) {
+  if (!absl::IsDataLoss(status) || status.message().find(volume.id) != std::string_view::npos) {
+    return status;
+  }
+  return absl::DataLossError(
+      Refusal{"filesystem of volume " + volume.id,
+              fmt::format("an intact {} {}", ContentName(volume.content), volume.filesystem_uuid),
+              std::string(status.message()),
+              "nobody was shown it; check a copy of its image, or restore a snapshot into a new "
+              "volume"}
+          .Sentence());
+}
+
 }  // namespace holdfast

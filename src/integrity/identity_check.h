@@ -13,4 +13,8 @@ namespace holdfast {
 // reason to format.
 absl::Status CheckIdentity(const Volume& volume, const std::optional<Superblock>& found);
 
+// `status`, and where it is a DATA_LOSS that names no volume (a superblock that is damaged, a mount
+// that the kernel refused) one sentence about this one.
+absl::Status TellDamage(const Volume& volume, const absl::Status& status);
+
 }  // namespace holdfast

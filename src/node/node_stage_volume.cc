@@ -59,8 +59,8 @@ absl::Status NodeService::Handle(const csi::v1::NodeStageVolumeRequest& request,
   // Intend, do and commit.
   ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadWrite));
   RETURN_IF_ERROR(engine_.fail_stop().CheckRoomToRun(*local.pool, local.volume, image));
-  return stage.capability.block() ? StageBlock(local, stage, image)
-                                  : StageFilesystem(local, stage, image);
+  if (stage.capability.block()) return StageBlock(local, stage, image);
+  return TellDamage(local.volume, StageFilesystem(local, stage, image));
 }
 
 // True for a repeated call. ALREADY_EXISTS when it is staged otherwise.

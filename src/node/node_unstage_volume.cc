@@ -53,6 +53,10 @@ absl::Status NodeService::UnstageFilesystem(LocalVolume& local, const std::strin
     const bool ours = local.volume.stage.last_end == LastEnd::kStaged &&
                       IsStagedAt(local.volume, *presence.loop, staging);
     if (auto found = host_.ReadRoot(mount); ours && found.ok()) root = *std::move(found);
+    // A freeze that its user forgot would outlive the last mount through which it can be ended.
+    if (const auto thawed = host_.Thaw(mount); thawed.ok() && *thawed) {
+      spdlog::warn("volume {} was frozen by somebody else: thawed to put it away", local.volume.id);
+    }
     mount.Close();  // it would keep its own mount busy
     RETURN_IF_ERROR(host_.Unmount(staging));
   }

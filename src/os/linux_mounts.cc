@@ -56,6 +56,8 @@ std::vector<Option> FilesystemOptions(const Loop& loop, const MountOptions& opti
     all.push_back(options.without_log ? Option{"noload", std::nullopt}
                                       : Option{"data_err", "abort"});
   }
+  // Its workload may have made another subvolume the default one; the volume's root stays its root.
+  if (options.content == Content::kBtrfs) all.push_back({"subvolid", "5"});
   if (options.content == Content::kXfs && options.private_clone) {
     all.push_back({"nouuid", std::nullopt});
   }

@@ -126,6 +126,29 @@ TEST_P(DataTest, Expand_OnlineWhereTheHostCan_KeepsContentsAndGivesRoom) {
   if (offline) GTEST_SKIP() << "growing it mounted needs CAP_SYS_RESOURCE; it was refused by name";
 }
 
+// What the driver itself says to do with a damaged catalog.
+TEST_P(DataTest, OlderCatalogPutBack_CostsNoByteOfAnExpansion) {
+  ASSERT_OK_AND_ASSIGN(Claim claim, Create({.name = "older", .content = content()}));
+  Restart();  // which leaves no WAL
+  const std::string catalog = pool() + "/catalog.db", copy = pool() + "/catalog.copy";
+  MustRun({"cp", catalog, copy});
+  const uint64_t before = claim.bytes;
+  ASSERT_OK(Expand(claim, 2 * before));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  const uint64_t bytes = block() ? 2 * before : before;
+  ASSERT_EQ(WriteBytes(DataPath(claim, target), 0, bytes, 6), 0);
+  ASSERT_OK(PutAway(claim));
+  ASSERT_EQ(driver().Stop(), 0);
+  MustRun({"mv", copy, catalog});
+  ASSERT_TRUE(driver().Start()) << driver().Log();
+  Connect();
+  EXPECT_TRUE(Refused(Stage(claim), absl::StatusCode::kFailedPrecondition,
+                      {"expand the volume to at least the image's size"}));
+  ASSERT_OK(Expand(claim, 2 * before));
+  ASSERT_OK(Show(claim));
+  EXPECT_TRUE(HasBytes(DataPath(claim, target), 0, bytes, 6));
+}
+
 // Found by the load suite: btrfs and XFS were told to grow through the target, and said EROFS.
 TEST_P(DataTest, Expand_PublishedReadOnlyOverAWritableStage_Grows) {
   ASSERT_OK_AND_ASSIGN(Claim claim, Create({.name = "shown", .content = content()}));

@@ -61,6 +61,22 @@ class FilesystemMountsTest : public MountsTest {};
 INSTANTIATE_TEST_SUITE_P(Grounds, FilesystemMountsTest, ::testing::ValuesIn(FilesystemGrounds()),
                          GroundName);
 
+class BtrfsMountsTest : public MountsTest {};
+INSTANTIATE_TEST_SUITE_P(Grounds, BtrfsMountsTest,
+                         ::testing::Values(Ground{PoolKind::kXfs, Content::kBtrfs}), GroundName);
+
+// A workload may do that, and its snapshot of the root has the root's inode, mode and birth time.
+TEST_P(BtrfsMountsTest, Stage_WithAnotherDefaultSubvolume_ShowsTheRoot) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "default", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  MustRun({"btrfs", "subvolume", "snapshot", target, target + "/snap"});
+  MustRun({"btrfs", "subvolume", "set-default", target + "/snap"});
+  ASSERT_OK(PutAway(claim));
+  ASSERT_OK(Show(claim));
+  EXPECT_TRUE(fs::exists(target + "/snap")) << "the snapshot is shown as the volume";
+  EXPECT_OK(PutAway(claim));
+}
+
 class BlockMountsTest : public MountsTest {};
 INSTANTIATE_TEST_SUITE_P(Grounds, BlockMountsTest,
                          ::testing::Values(Ground{PoolKind::kXfs, Content::kBlock},
@@ -189,6 +205,18 @@ TEST_P(FilesystemMountsTest, Create_WithItsLoopDeviceHeldOpen_NamesWhoHoldsIt) {
       Refused(Create(wanted), absl::StatusCode::kUnavailable, {"held by", Holder(*holder)}));
   holder->Kill();
   EXPECT_OK(Create(wanted));
+}
+
+// A backup's hook freezes, and dies.
+TEST_P(FilesystemMountsTest, Unstage_OfAFilesystemThatItsUserFroze_ThawsIt) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "frozen", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  ASSERT_EQ(WriteBytes(target + "/data", 0, kMiB, 5), 0);
+  MustRun({"fsfreeze", "--freeze", target});
+  ASSERT_OK(PutAway(claim));
+  EXPECT_NE(driver().Log().find("was frozen by somebody else"), std::string::npos);
+  ASSERT_OK(Show(claim));
+  EXPECT_TRUE(HasBytes(target + "/data", 0, kMiB, 5));
 }
 
 TEST_P(FilesystemMountsTest, StagedDeviceMountedByHandElsewhere_IsNotTheStage) {

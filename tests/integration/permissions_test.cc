@@ -166,6 +166,15 @@ TEST_F(Ext4RootTest, Stage_RootChangedByDebugfs_IsRefused) {
   EXPECT_NE(before, "");
 }
 
+TEST_F(Ext4RootTest, Stage_RootInodeCleared_IsRefusedInASentenceOfItsVolume) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "cleared"}));
+  MustRun({"debugfs", "-w", "-R", "clri <2>", ImagePath(claim)});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(Refused(Stage(claim), absl::StatusCode::kDataLoss,
+                        {claim.id, "expected an intact ext4", "restore a snapshot"}));
+  }
+}
+
 TEST_F(Ext4RootTest, Stage_RootRecreatedAs0755ByAnfsck_IsRefused) {
   ASSERT_OK_AND_ASSIGN(
       const Claim claim,

@@ -65,6 +65,57 @@ TEST(ExpandVolume, StartWithAnotherFileInAnImagesPlace_LeavesThatFileAlone) {
   EXPECT_EQ(ImageBytes(rig, image), kAfter);
 }
 
+// An older catalog.db was put back, or somebody grew the image by hand: what is behind the row's
+// end is data.
+TEST(ExpandVolume, ImageThatIsLongerThanItsRow_IsNeverMadeShorter_AndCanBeTakenAsItIs) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a", "block");
+  const std::filesystem::path image(rig.ImagePath(id));
+  {
+    const UniqueFd folder = rig.machine.OpenFolder(image.parent_path()).value();
+    const auto file = rig.machine.OpenFile(folder, image.filename(), Access::kReadWrite).value();
+    ASSERT_OK(rig.machine.Resize(*file, kAfter));
+    ASSERT_OK(rig.machine.Write(*file, kAfter - 4, "kept"));
+  }
+  const auto expect_untouched = [&] {
+    EXPECT_EQ(ImageBytes(rig, image), kAfter);
+    EXPECT_EQ(rig.Row(id).capacity_bytes, kBefore);
+  };
+  ExpectRefused(rig.Stage(id, "block"), grpc::StatusCode::FAILED_PRECONDITION,
+                "expand the volume to at least the image's size");
+  rig.Restart();
+  expect_untouched();
+  // Less than it is, and more than the pool has.
+  ExpectRefused(rig.Expand(id, kAfter - 32 * kMiB), grpc::StatusCode::FAILED_PRECONDITION,
+                "expand the volume to at least the image's size");
+  EXPECT_EQ(rig.Expand(id, 1024 * kGiB).error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  expect_untouched();
+  EXPECT_TRUE(rig.Expand(id, kAfter).ok());
+  EXPECT_TRUE(rig.Stage(id, "block").ok());
+  const UniqueFd folder = rig.machine.OpenFolder(image.parent_path()).value();
+  const auto file = rig.machine.OpenFile(folder, image.filename(), Access::kReadOnly).value();
+  EXPECT_EQ(rig.machine.Read(*file, kAfter - 4, 4).value(), "kept");
+}
+
+// Killed between the growth of the file and its row.
+TEST(ExpandVolume, InterruptedOne_IsUndoneByTheNextStart) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a", "block");
+  const std::filesystem::path image(rig.ImagePath(id));
+  {
+    Volume row = rig.Row(id);
+    row.growing_to_bytes = kAfter;
+    ASSERT_OK(rig.engine->pools().front()->catalog->UpdateVolume(row));
+    const UniqueFd folder = rig.machine.OpenFolder(image.parent_path()).value();
+    const auto file = rig.machine.OpenFile(folder, image.filename(), Access::kReadWrite).value();
+    ASSERT_OK(rig.machine.Resize(*file, kAfter));
+  }
+  rig.Restart();
+  EXPECT_EQ(ImageBytes(rig, image), kBefore);
+  EXPECT_EQ(rig.Row(id).growing_to_bytes, 0u);
+  EXPECT_TRUE(rig.Stage(id, "block").ok());
+}
+
 TEST(ExpandVolume, OfAVolumeWhoseRootWasChanged_IsRefusedBeforeItsFilesystemGrows) {
   Rig rig;
   const std::string id = rig.MustCreate("a");

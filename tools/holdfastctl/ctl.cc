@@ -231,7 +231,8 @@ int Run(const std::vector<std::string>& arguments, Surroundings& surroundings) {
   if (line.request.admin_socket.empty()) {
     line.request.admin_socket = AdminSocketOf(surroundings.environment);
   }
-  if (line.request.pools.empty()) {
+  // What a refusal says is typed as it stands: the server knows its pools.
+  if (line.request.pools.empty() && line.command != AcknowledgeVolumeCommand) {
     return Misused("expected --pool PATH or HOLDFAST_POOL, found neither", surroundings.err);
   }
   const absl::Status status = line.command(line.request, surroundings);

@@ -99,17 +99,21 @@ absl::Status InspectVolumeCommand(const Request& request, Surroundings& surround
 }
 
 absl::Status AcknowledgeVolumeCommand(const Request& request, Surroundings& surroundings) {
-  ASSIGN_OR_RETURN(const FoundVolume found, FindVolume(request));
+  std::string id = request.volume;  // where there is no pool to look a name up in
+  if (!request.pools.empty()) {
+    ASSIGN_OR_RETURN(const FoundVolume found, FindVolume(request));
+    id = found.volume.id;
+  }
   admin::v1::AcknowledgeVolumeRequest call;
-  call.set_volume_id(found.volume.id);
+  call.set_volume_id(id);
   admin::v1::AcknowledgeVolumeResponse answer;
   RETURN_IF_ERROR(CallServer(request, &AdminStub::AcknowledgeVolume, call, answer));
   if (request.json) {
     const nlohmann::ordered_json json = {
-        {"id", found.volume.id}, {"accepted", answer.accepted()}, {"refusal", answer.refusal()}};
+        {"id", id}, {"accepted", answer.accepted()}, {"refusal", answer.refusal()}};
     PrintJson(json, surroundings.out);
   } else {
-    surroundings.out << fmt::format("volume {}: accepted {}\n", found.volume.id, answer.accepted());
+    surroundings.out << fmt::format("volume {}: accepted {}\n", id, answer.accepted());
   }
   return absl::OkStatus();
 }

@@ -52,21 +52,40 @@ absl::Status UndoneAfter(const absl::Status& failed, Pool& pool, const std::stri
 
 }  // namespace
 
-absl::Status UndoExpansion(Pool& pool, const Volume& volume) {
+absl::Status UndoExpansion(Pool& pool, Volume volume) {
+  if (volume.growing_to_bytes == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto image, pool.host.OpenFile(pool.volumes, ImageName(volume.incarnation),
                                                         Access::kReadWrite));
   if (!image) return absl::OkStatus();  // said when somebody asks for the volume
   ASSIGN_OR_RETURN(const FileFacts facts, pool.host.Describe(*image));
   // Somebody's file in the image's place is refused at its use, and not ours to shorten.
   if (!IsImageOf(volume, facts)) return absl::OkStatus();
-  if (facts.size_bytes <= volume.capacity_bytes) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const auto loops, pool.host.Attachments(facts));
-  const bool in_use = std::any_of(loops.begin(), loops.end(), [&](const Loop& loop) {
-    return loop.size_bytes > volume.capacity_bytes;
-  });
-  if (in_use) return absl::OkStatus();  // what is behind the row's end may be somebody's data
-  RETURN_IF_ERROR(pool.host.Resize(*image, volume.capacity_bytes));
-  return pool.host.Sync(*image);
+  if (facts.size_bytes > volume.growing_to_bytes) return absl::OkStatus();
+  if (facts.size_bytes > volume.capacity_bytes) {
+    ASSIGN_OR_RETURN(const auto loops, pool.host.Attachments(facts));
+    const bool in_use = std::any_of(loops.begin(), loops.end(), [&](const Loop& loop) {
+      return loop.size_bytes > volume.capacity_bytes;
+    });
+    if (in_use) return absl::OkStatus();  // what is behind the row's end may be somebody's data
+    RETURN_IF_ERROR(pool.host.Resize(*image, volume.capacity_bytes));
+    RETURN_IF_ERROR(pool.host.Sync(*image));
+  }
+  volume.growing_to_bytes = 0;
+  return pool.catalog->UpdateVolume(volume);
+}
+
+absl::StatusOr<UniqueFd> ImageEngine::OpenImageToGrow(const LocalVolume& local, uint64_t target) {
+  const Volume& volume = local.volume;
+  ASSIGN_OR_RETURN(auto image, host_.OpenFile(local.pool->volumes, ImageName(volume.incarnation),
+                                              Access::kReadWrite));
+  if (!image) return OpenImage(local, Access::kReadWrite);
+  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*image));
+  // An interrupted attempt may have left it longer than the row says; and what somebody else made
+  // longer can be taken as it is, but never made shorter.
+  const uint64_t longest = std::max({volume.capacity_bytes, volume.growing_to_bytes, target});
+  const bool fits = facts.size_bytes >= volume.capacity_bytes && facts.size_bytes <= longest;
+  if (!IsImageOf(volume, facts) || !fits) return OpenImage(local, Access::kReadWrite);  // says why
+  return *std::move(image);
 }
 
 absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const CapacityRange& range) {
@@ -77,22 +96,17 @@ absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const Capa
   Pool& pool = *local.pool;
   ASSIGN_OR_RETURN(const uint64_t target, TargetCapacity(local.volume, range));
   if (target == local.volume.capacity_bytes) return local.volume;
-  // An interrupted attempt may have left the file longer than the row says: ask only for the file.
-  ASSIGN_OR_RETURN(
-      const auto image,
-      host_.OpenFile(pool.volumes, ImageName(local.volume.incarnation), Access::kReadWrite));
-  if (!image) return OpenImage(local, Access::kReadWrite).status();
-  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*image));
-  if (!IsImageOf(local.volume, facts) || facts.size_bytes < local.volume.capacity_bytes) {
-    return OpenImage(local, Access::kReadWrite).status();  // says what it is not
-  }
+  ASSIGN_OR_RETURN(const UniqueFd image, OpenImageToGrow(local, target));
   const uint64_t growth = target - local.volume.capacity_bytes;
   const uint64_t more = NewVolumeBytes(local.volume.parameters, growth);
-  Volume larger = local.volume;
+  Volume growing = local.volume, larger = local.volume;
+  growing.growing_to_bytes = std::max(target, local.volume.growing_to_bytes);
   larger.capacity_bytes = target;
+  larger.growing_to_bytes = 0;
   // All of it under the admission lock: until its row counts it, nobody else may be admitted.
   const auto grow = [&]() -> absl::Status {
-    RETURN_IF_ERROR(GrowImage(host_, *image, local.volume, target));
+    RETURN_IF_ERROR(pool.catalog->UpdateVolume(growing));
+    RETURN_IF_ERROR(GrowImage(host_, image, local.volume, target));
     return pool.catalog->UpdateVolume(larger);
   };
   absl::Status grown = Admit(pool, {.bound_bytes = more, .provisioned_bytes = growth}, grow);

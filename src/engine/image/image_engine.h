@@ -123,6 +123,9 @@ class ImageEngine final : public StorageEngine {
   absl::StatusOr<std::vector<Loop>> LoopsOf(const LocalVolume& local);
   absl::Status EndUse(LocalVolume& local);
 
+  // expand_volume.cc
+  absl::StatusOr<UniqueFd> OpenImageToGrow(const LocalVolume& local, uint64_t target);
+
   // create_snapshot.cc
   absl::StatusOr<Snapshot> CutSnapshot(const LocalVolume& source, const UniqueFd& image,
                                        Snapshot snapshot);

@@ -49,10 +49,11 @@ absl::StatusOr<PoolFilesystem> CheckFilesystem(Host& host, const std::string& pa
   ASSIGN_OR_RETURN(const FolderFilesystem found, host.DescribeFilesystem(root));
   const bool xfs = found.type == "xfs" && found.reflink;
   if (!xfs && found.type != "btrfs") {
-    return Refuse(
-        path, "XFS with reflink or btrfs", found.type == "xfs" ? "xfs without reflink" : found.type,
-        "make one with 'mkfs.xfs -m reflink=1,rmapbt=0 DEVICE' (or 'mkfs.btrfs DEVICE') and mount "
-        "it there");
+    return Refuse(path, "XFS with reflink or btrfs",
+                  found.type == "xfs" ? "xfs without reflink" : found.type,
+                  "mount the pool's disk there; a new one is made with 'mkfs.xfs -m "
+                  "reflink=1,rmapbt=0 DEVICE' "
+                  "(or 'mkfs.btrfs DEVICE')");
   }
   if (found.read_only) {
     return Refuse(path, "a writable filesystem", "a read-only one",

@@ -20,11 +20,7 @@ absl::Status DropTrashWithoutFile(Pool& pool) {
 }
 
 absl::Status RecoverVolume(Pool& pool, const ImageRow& row, const TrashPolicy& policy) {
-  if (row.ready) {
-    ASSIGN_OR_RETURN(const auto bytes,
-                     pool.host.FileSize(pool.volumes, ImageName(row.incarnation)));
-    if (!bytes || *bytes <= row.capacity_bytes) return absl::OkStatus();
-  }
+  if (row.ready && !row.may_be_growing) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto volume, pool.catalog->FindVolume(row.id));
   if (!volume) return absl::OkStatus();
   return row.ready ? UndoExpansion(pool, *volume) : Discard(pool, *volume, policy);

@@ -12,9 +12,9 @@ namespace holdfast {
 // discard of its row; what nobody claims was promised to nobody and is removed.
 absl::Status SettleWorkFolder(Pool& pool);
 
-// Rows that are creating are undone, rows that are deleting are finished, an image longer than its
-// row says (an expansion that never was an answer) gets its size back, trash rows whose file is
-// gone are dropped. Files without a row are nobody's to delete: they stay.
+// Rows that are creating are undone, rows that are deleting are finished, an expansion that never
+// was an answer is undone, trash rows whose file is gone are dropped. Files without a row are
+// nobody's to delete: they stay.
 absl::Status RecoverPool(Pool& pool, const TrashPolicy& policy);
 
 }  // namespace holdfast
