@@ -3,6 +3,7 @@
 #include <linux/btrfs.h>
 #include <linux/btrfs_tree.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -66,17 +67,21 @@ absl::Status ReadClasses(const UniqueFd& folder, BtrfsSpace& space) {
   return absl::OkStatus();
 }
 
-// What fallocate and writers took since the last commit: SPACE_INFO counts it only from then on.
-uint64_t UncommittedData(const btrfs_ioctl_fs_info_args& filesystem) {
+std::string SysfsOf(const btrfs_ioctl_fs_info_args& filesystem) {
   std::string uuid;
   for (size_t i = 0; i < sizeof(filesystem.fsid); ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) uuid += '-';
     uuid += fmt::format("{:02x}", filesystem.fsid[i]);
   }
+  return "/sys/fs/btrfs/" + uuid;
+}
+
+// What fallocate and writers took since the last commit: SPACE_INFO counts it only from then on.
+uint64_t UncommittedData(const btrfs_ioctl_fs_info_args& filesystem) {
   uint64_t bytes = 0;
   for (const char* counter : {"bytes_reserved", "bytes_may_use"}) {
     const auto text =
-        ReadSmallFile(fmt::format("/sys/fs/btrfs/{}/allocation/data/{}", uuid, counter));
+        ReadSmallFile(fmt::format("{}/allocation/data/{}", SysfsOf(filesystem), counter));
     if (text) bytes += std::strtoull(text->c_str(), nullptr, 10);
   }
   return bytes;
@@ -96,6 +101,7 @@ absl::StatusOr<BtrfsSpace> ReadBtrfsSpace(const UniqueFd& folder) {
     return ErrnoStatus(errno, "BTRFS_IOC_FS_INFO", FdName(folder));
   }
   space.data.used += UncommittedData(filesystem);
+  space.quotas = access((SysfsOf(filesystem) + "/qgroups").c_str(), F_OK) == 0;
   for (uint64_t id = 1; id <= std::min<uint64_t>(filesystem.max_id, kMaxDevices); ++id) {
     btrfs_ioctl_dev_info_args device = {};
     device.devid = id;

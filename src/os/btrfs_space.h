@@ -20,6 +20,7 @@ struct BtrfsSpace {
   uint64_t unallocated = 0;     // in no chunk yet, of all devices
   uint64_t global_reserve = 0;  // part of metadata that only the filesystem itself may use
   BtrfsClass data, metadata;
+  bool quotas = false;  // are enabled: a limit may lie below what is free
 };
 
 // `folder` lies on btrfs.

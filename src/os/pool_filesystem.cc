@@ -59,6 +59,7 @@ absl::StatusOr<FolderFilesystem> LinuxHost::DescribeFilesystem(const UniqueFd& f
     ASSIGN_OR_RETURN(const BtrfsSpace space, ReadBtrfsSpace(folder));
     result.free_bytes = std::min(result.free_bytes, FreeForData(space));
     result.metadata_free_bytes = FreeForMetadata(space);
+    result.quotas = space.quotas;
   }
   return result;
 }

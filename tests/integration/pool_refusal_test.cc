@@ -68,6 +68,15 @@ TEST_F(PoolRefusalTest, PoolOnXfsWithoutReflink_IsRefused) {
   ExpectRefusedAtStart(disk.path(), {"xfs without reflink", "mkfs.xfs -m reflink=1"});
 }
 
+TEST_F(PoolRefusalTest, BtrfsWithQuotas_IsRefused_UntilTheyAreDisabled) {
+  const ScratchDisk& disk = AddPool(PoolKind::kBtrfs);
+  MustRun({"btrfs", "quota", "enable", disk.path()});
+  ExpectRefusedAtStart(disk.path(), {"a btrfs without quotas", "btrfs quota disable"});
+  MustRun({"btrfs", "quota", "disable", disk.path()});
+  Restart();
+  EXPECT_OK(Create({.name = "there", .parameters = {{"pool", "second"}}}));
+}
+
 TEST_F(PoolRefusalTest, MissingFolder_AndEmptyFolder_AreRefused) {
   ExpectRefusedAtStart(folder() + "/nowhere", {"expected a folder", "nothing"});
   // The disk is not mounted: its empty mount point is not made into a pool.

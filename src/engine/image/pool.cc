@@ -59,6 +59,10 @@ absl::StatusOr<PoolFilesystem> CheckFilesystem(Host& host, const std::string& pa
     return Refuse(path, "a writable filesystem", "a read-only one",
                   "look into the kernel log for its errors, then remount it read-write");
   }
+  if (found.quotas) {
+    return Refuse(path, "a btrfs without quotas", "one with quotas, whose limits nobody counts",
+                  "'btrfs quota disable' on it, or give the pool a filesystem of its own");
+  }
   return xfs ? PoolFilesystem::kXfs : PoolFilesystem::kBtrfs;
 }
 
