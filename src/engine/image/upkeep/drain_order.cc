@@ -1,6 +1,7 @@
 #include "engine/image/upkeep/drain_order.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -59,16 +60,19 @@ absl::StatusOr<DrainOrder> PlanDrain(const Pool& pool) {
   ASSIGN_OR_RETURN(const FileClaims claims, FileClaims::Read(*pool.catalog));
   ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
   DrainOrder order;
+  // By what is on them: their numbers are chance, and the same pool is told the same way twice.
+  std::multimap<std::string, Loop> by_detail;
   for (const PoolLoop& loop : loops) {
-    const std::string detail = DetailOf(loop, claims, volumes);
-    ASSIGN_OR_RETURN(const auto mounts, pool.host.MountsOf(loop.loop));
+    by_detail.emplace(DetailOf(loop, claims, volumes), loop.loop);
+  }
+  for (const auto& [detail, loop] : by_detail) {
+    ASSIGN_OR_RETURN(const auto mounts, pool.host.MountsOf(loop));
     AddMounts(mounts, detail, order);
-    ASSIGN_OR_RETURN(const auto holders, pool.host.HoldersOf(loop.loop));
-    order.loops.push_back(
-        {.object = loop.loop.path,
-         .detail = detail,
-         .held_by = fmt::format("{}", fmt::join(holders, ", ")),
-         .command = loop.loop.autoclear ? "" : "losetup --detach " + loop.loop.path});
+    ASSIGN_OR_RETURN(const auto holders, pool.host.HoldersOf(loop));
+    order.loops.push_back({.object = loop.path,
+                           .detail = detail,
+                           .held_by = fmt::format("{}", fmt::join(holders, ", ")),
+                           .command = loop.autoclear ? "" : "losetup --detach " + loop.path});
   }
   for (auto* steps : {&order.targets, &order.stages, &order.loops}) {
     std::reverse(steps->begin(), steps->end());
