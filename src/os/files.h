@@ -24,13 +24,13 @@ struct FolderFilesystem {
   std::string type;      // "xfs", "btrfs", "ext4", …; "0x…" when unknown
   bool reflink = false;  // FICLONE can work (for XFS: the feature flag)
   bool read_only = false;
-  bool quotas = false;  // btrfs: enabled, and what is free may be more than may be used
   uint64_t size_bytes = 0;
   uint64_t free_bytes = 0;  // what file data can still get. btrfs: unallocated + free data chunks,
                             // less what metadata will need: never more than statfs says
   // btrfs: bytes of the device that metadata can still get: unallocated + free in metadata chunks
   // times their copies (DUP: 2). No limit of its own on XFS.
   uint64_t metadata_free_bytes = UINT64_MAX;
+  bool quotas = false;  // btrfs: enabled, and what is free may be more than may be used
 };
 
 struct FileFacts {
