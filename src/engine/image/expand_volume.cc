@@ -100,7 +100,11 @@ absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const Capa
   const uint64_t growth = target - local.volume.capacity_bytes;
   const uint64_t more = NewVolumeBytes(local.volume.parameters, growth);
   Volume growing = local.volume, larger = local.volume;
-  growing.growing_to_bytes = std::max(target, local.volume.growing_to_bytes);
+  // An image that was longer without us is not ours to shorten, should this fail half-way.
+  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(image));
+  const bool taken_as_it_is =
+      facts.size_bytes > local.volume.capacity_bytes && local.volume.growing_to_bytes == 0;
+  if (!taken_as_it_is) growing.growing_to_bytes = std::max(target, local.volume.growing_to_bytes);
   larger.capacity_bytes = target;
   larger.growing_to_bytes = 0;
   // All of it under the admission lock: until its row counts it, nobody else may be admitted.
