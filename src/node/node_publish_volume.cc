@@ -187,10 +187,12 @@ absl::Status NodeService::PublishFilesystem(LocalVolume& local, const Publish& p
     ASSIGN_OR_RETURN(const UniqueFd shown, host_.OpenMount(publish.target));
     ASSIGN_OR_RETURN(const RootAttributes after, host_.ReadRoot(shown));
     RETURN_IF_ERROR(JudgePublish(local.volume, before, after));
-    ASSIGN_OR_RETURN(const auto entry, host_.MountedAt(publish.target));
-    if (entry && entry->read_only == publish.flags.read_only) return absl::OkStatus();
-    return absl::InternalError(Refusal{"target " + publish.target, "the mount as it was asked for",
-                                       entry ? "another read-only state" : "no mount", "try again"}
+    ASSIGN_OR_RETURN(const bool read_only, host_.IsReadOnly(shown));
+    if (read_only == publish.flags.read_only) return absl::OkStatus();
+    return absl::InternalError(Refusal{"target " + publish.target,
+                                       publish.flags.read_only ? "read-only, as it was asked for"
+                                                               : "writable, as it was asked for",
+                                       read_only ? "read-only" : "writable", "try again"}
                                    .Sentence());
   };
   const absl::Status checked = check();

@@ -104,6 +104,7 @@ class LinuxHost final : public Host {
   absl::StatusOr<std::vector<MountEntry>> MountsOf(const Loop& loop) override;
   absl::StatusOr<FolderPlace> PlaceOf(const UniqueFd& folder) override;
   absl::StatusOr<UniqueFd> OpenMount(const std::string& target) override;
+  absl::StatusOr<bool> IsReadOnly(const UniqueFd& mount) override;
   absl::Status Unmount(const std::string& target) override;
   absl::StatusOr<std::vector<std::string>> HoldersOf(const Loop& loop) override;
   absl::Status EnsureTarget(const std::string& target, TargetKind kind) override;

@@ -37,9 +37,12 @@ Timestamp Convert(const statx_timestamp& time) { return {time.tv_sec, time.tv_ns
 
 // As text; empty when there is none.
 absl::StatusOr<std::string> ReadAcl(const UniqueFd& folder, const char* name) {
-  // 64 KiB is the most an extended attribute can hold.
-  std::string value(64 * kKiB, '\0');
-  const ssize_t length = fgetxattr(folder.get(), name, value.data(), value.size());
+  std::string value(kKiB, '\0');
+  ssize_t length = fgetxattr(folder.get(), name, value.data(), value.size());
+  if (length < 0 && errno == ERANGE) {
+    value.resize(64 * kKiB);  // the most an extended attribute can hold
+    length = fgetxattr(folder.get(), name, value.data(), value.size());
+  }
   if (length >= 0) return AclText(std::string_view(value).substr(0, length));
   if (errno == ENODATA || errno == EOPNOTSUPP) return std::string();
   return ErrnoStatus(errno, name, FdName(folder));

@@ -4,11 +4,13 @@
 #include <linux/btrfs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <cerrno>
 
 #include "base/status_macros.h"
 #include "os/errno_status.h"
+#include "os/fd_name.h"
 #include "os/kernel_calls.h"
 #include "os/linux_host.h"
 #include "os/mounted_root.h"
@@ -164,6 +166,12 @@ absl::StatusOr<UniqueFd> LinuxHost::CloneMount(const UniqueFd& mount, const Moun
     return ErrnoStatus(errno, "mount_setattr", "clone");
   }
   return clone;
+}
+
+absl::StatusOr<bool> LinuxHost::IsReadOnly(const UniqueFd& mount) {
+  struct statvfs facts;
+  if (fstatvfs(mount.get(), &facts) != 0) return ErrnoStatus(errno, "fstatvfs", FdName(mount));
+  return (facts.f_flag & ST_RDONLY) != 0;
 }
 
 absl::StatusOr<UniqueFd> LinuxHost::CloneDevice(const Loop& loop) {

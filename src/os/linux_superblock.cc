@@ -23,16 +23,22 @@ std::string Value(blkid_probe probe, const char* name) {
   return blkid_probe_lookup_value(probe, name, &data, nullptr) == 0 ? data : "";
 }
 
-absl::StatusOr<std::optional<Opinion>> AskBlkid(const UniqueFd& image) {
+// Where we found a filesystem, libblkid is asked for that kind alone: further in, and at the end of
+// a device, a workload's data can look like a member of a RAID or a backup of something else, and
+// must not make its volume unusable. Two of ours in one image are told by ParseSuperblock, which
+// knows by checksums. Where we found nothing it is asked for all that it knows but ZFS: its labels
+// are 1 MiB to read at both ends, more than of all others together.
+absl::StatusOr<std::optional<Opinion>> AskBlkid(const UniqueFd& image,
+                                                const std::optional<Superblock>& ours) {
   const std::unique_ptr<blkid_struct_probe, decltype(&blkid_free_probe)> probe(blkid_new_probe(),
                                                                                blkid_free_probe);
   if (probe == nullptr) return absl::UnavailableError("libblkid: out of memory");
-  // Not ZFS: its labels are 1 MiB to read at both ends, more than of all others together.
-  std::string zfs = "zfs_member";
-  char* without[] = {zfs.data(), nullptr};
+  std::string name = ours ? ContentName(ours->content) : "zfs_member";
+  char* names[] = {name.data(), nullptr};
+  const int filter = ours ? BLKID_FLTR_ONLYIN : BLKID_FLTR_NOTIN;
   if (blkid_probe_set_device(probe.get(), image.get(), 0, 0) != 0 ||
       blkid_probe_enable_superblocks(probe.get(), 1) != 0 ||
-      blkid_probe_filter_superblocks_type(probe.get(), BLKID_FLTR_NOTIN, without) != 0 ||
+      blkid_probe_filter_superblocks_type(probe.get(), filter, names) != 0 ||
       blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID) != 0) {
     return absl::InternalError(fmt::format("libblkid: {} cannot be probed", FdName(image)));
   }
@@ -70,7 +76,7 @@ absl::StatusOr<std::optional<Superblock>> LinuxHost::Identify(const UniqueFd& im
                                            std::string(region.status().message())));
   }
   ASSIGN_OR_RETURN(std::optional<Superblock> ours, ParseSuperblock(*region));
-  ASSIGN_OR_RETURN(const std::optional<Opinion> theirs, AskBlkid(image));
+  ASSIGN_OR_RETURN(const std::optional<Opinion> theirs, AskBlkid(image, ours));
   if (Text(ours) != Text(theirs)) {
     return absl::DataLossError(fmt::format(
         "superblock: expected two readers to agree, found {} by our own and {} by libblkid",

@@ -99,6 +99,9 @@ class Mounts {
   virtual absl::StatusOr<FolderPlace> PlaceOf(const UniqueFd& folder) = 0;
   // An fd of the root of the mount at `target`; FAILED_PRECONDITION when it is no mount.
   virtual absl::StatusOr<UniqueFd> OpenMount(const std::string& target) = 0;
+  // Whether the kernel refuses writes through that mount (statfs: the mount itself, or all of its
+  // filesystem, is read-only).
+  virtual absl::StatusOr<bool> IsReadOnly(const UniqueFd& mount) = 0;
   // umount2(UMOUNT_NOFOLLOW), never lazily. FAILED_PRECONDITION when busy: "… is held by postgres
   // (pid 4711)". OK only when the entry is gone from the table.
   virtual absl::Status Unmount(const std::string& target) = 0;

@@ -1,6 +1,8 @@
 // os/filesystems.h
 #include <gmock/gmock.h>
 
+#include <cstring>
+
 #include "base/uuid.h"
 #include "tests/contract/host_contract.h"
 
@@ -25,6 +27,18 @@ absl::Status FlipByte(Host& host, const UniqueFd& image, uint64_t offset) {
   ASSIGN_OR_RETURN(std::string byte, host.Read(image, offset, 1));
   byte[0] = static_cast<char>(byte[0] ^ 0x40);
   return host.Write(image, offset, byte);
+}
+
+// The superblock of a Linux software RAID, version 1.0 (linux/raid/md_p.h, struct
+// mdp_superblock_1).
+std::string RaidHeader(uint64_t offset) {
+  std::string header(256, '\0');
+  const uint32_t magic_and_version[] = {0xa92b4efc, 1};
+  const uint64_t sector = offset / 512;  // where it lies
+  std::memcpy(header.data(), magic_and_version, sizeof(magic_and_version));
+  header.replace(16, 16, 16, 'r');  // the array's UUID
+  std::memcpy(header.data() + 144, &sector, sizeof(sector));
+  return header;
 }
 
 TEST_P(HostContract, Identify_OfZeroes_IsNullopt) {
@@ -82,6 +96,17 @@ TEST_P(FilesystemContract, Format_OverData_IsRefusedAndChangesNothing) {
   EXPECT_FALSE(superblock.has_value());
   ASSERT_OK_AND_ASSIGN(const std::string data, host().Read(image, 20 * kMiB, 8));
   EXPECT_EQ(data, "precious");
+}
+
+// What a workload writes can lie at the end of its image by chance: here it looks like an array's.
+TEST_P(FilesystemContract, Identify_WithAWorkloadsRaidHeaderAtTheEnd_IsTheFilesystem) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  const uint64_t offset = ImageBytes(content()) - 8 * kKiB;
+  ASSERT_OK(host().Write(image, offset, RaidHeader(offset)));
+  ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
+  ASSERT_TRUE(superblock.has_value());
+  EXPECT_EQ(superblock->content, content());
+  EXPECT_EQ(superblock->uuid, kUuid);
 }
 
 TEST_P(FilesystemContract, Identify_OfADamagedSuperblock_IsDataLoss) {

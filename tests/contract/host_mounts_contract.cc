@@ -98,6 +98,10 @@ TEST_P(FilesystemContract, CloneMount_ReadOnly_LeavesItsOriginalWritable) {
     ASSERT_OK_AND_ASSIGN(const UniqueFd clone, host().CloneMount(staged, flags));
     ASSERT_OK(host().MoveMount(clone, target("published")));
     EXPECT_FALSE(host().SetRoot(clone, 0700, std::nullopt).ok());
+    ASSERT_OK_AND_ASSIGN(const bool of_clone, host().IsReadOnly(clone));
+    ASSERT_OK_AND_ASSIGN(const bool of_original, host().IsReadOnly(staged));
+    EXPECT_TRUE(of_clone);
+    EXPECT_FALSE(of_original);
     EXPECT_OK(host().SetRoot(staged, 0711, std::nullopt));
     ASSERT_OK_AND_ASSIGN(const RootAttributes one, host().ReadRoot(staged));
     ASSERT_OK_AND_ASSIGN(const RootAttributes other, host().ReadRoot(clone));

@@ -229,6 +229,12 @@ absl::StatusOr<UniqueFd> FakeHost::OpenMount(const std::string& target) {
   return HandOut({.mount = std::move(mount)});
 }
 
+absl::StatusOr<bool> FakeHost::IsReadOnly(const UniqueFd& mount) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(const MountPtr shown, MountOf("fstatvfs", mount));
+  return shown->read_only || (shown->super && shown->super->read_only);
+}
+
 absl::Status FakeHost::Unmount(const std::string& target) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(const Target place, Resolve(target));

@@ -88,6 +88,7 @@ class FaultyHost final : public Host {
   READING(absl::StatusOr<std::vector<MountEntry>>, MountsOf, (const Loop& loop), (loop))
   READING(absl::StatusOr<FolderPlace>, PlaceOf, (const UniqueFd& folder), (folder))
   READING(absl::StatusOr<UniqueFd>, OpenMount, (const std::string& target), (target))
+  READING(absl::StatusOr<bool>, IsReadOnly, (const UniqueFd& mount), (mount))
   MUTATING(absl::Status, Unmount, (const std::string& target), (target))
   READING(absl::StatusOr<std::vector<std::string>>, HoldersOf, (const Loop& loop), (loop))
   MUTATING(absl::Status, EnsureTarget, (const std::string& target, TargetKind kind), (target, kind))
