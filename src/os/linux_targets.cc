@@ -57,6 +57,21 @@ absl::Status CheckOutsideVolumes(const TargetPath& path, const UniqueFd& parent)
   return absl::OkStatus();
 }
 
+// What is mounted further in would be covered: its own target would show something else, and nobody
+// could unmount it.
+absl::Status CheckCoversNothing(const TargetPath& path) {
+  ASSIGN_OR_RETURN(const std::vector<MountEntry> table, ReadMountTable());
+  const std::string beneath = path.Absolute() + "/";
+  for (const MountEntry& entry : table) {
+    if (entry.target.compare(0, beneath.size(), beneath) != 0) continue;
+    return absl::FailedPreconditionError(fmt::format(
+        "target {}: expected nothing mounted beneath it, found {} at {}, which would be "
+        "covered; unmount that first",
+        path.given, entry.source, entry.target));
+  }
+  return absl::OkStatus();
+}
+
 // The target's parent; a missing one is the caller's mistake.
 absl::StatusOr<UniqueFd> RequireParent(const TargetPath& path) {
   absl::StatusOr<UniqueFd> parent = OpenTargetParent(path);
@@ -82,6 +97,9 @@ absl::Status LinuxHost::MoveMount(const UniqueFd& mount, const std::string& targ
     RETURN_IF_ERROR(place.status());
     RETURN_IF_ERROR(RequireParent(path).status());
     RETURN_IF_ERROR(CheckSameKind(mount, *place, target));
+    // An empty folder, as nearly every target is, has nothing further in.
+    const auto inside = ListFolder(*place);
+    if (!inside.ok() || !inside->empty()) RETURN_IF_ERROR(CheckCoversNothing(path));
     if (move_mount(mount.get(), "", place->get(), "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
       return ErrnoStatus(errno, "move_mount", target);

@@ -81,6 +81,20 @@ TEST_P(FilesystemContract, TargetInsideAMountedVolume_IsNeitherMadeNorShownNorRe
   ASSERT_OK(host().Unmount(target("a")));
 }
 
+TEST_P(FilesystemContract, MoveMount_OverWhatIsMountedFurtherIn_IsRefused) {
+  ASSERT_OK(host().EnsureTarget(target("a"), TargetKind::kFolder));
+  ASSERT_OK_AND_ASSIGN(const UniqueFd inner, NewImage("inner", content(), kUuid));
+  ASSERT_OK(Show(inner, content(), "a/b"));
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("outer", content(), kOtherUuid));
+  EXPECT_CODE(Show(image, content(), "a"), kFailedPrecondition);
+  ASSERT_OK_AND_ASSIGN(const auto still, host().MountedAt(target("a/b")));
+  EXPECT_TRUE(still.has_value());
+  ASSERT_OK(host().Unmount(target("a/b")));
+  EXPECT_OK(Show(image, content(), "a")) << "an empty folder in it is nobody's";
+  ASSERT_OK(host().Unmount(target("a")));
+  ASSERT_OK(host().RemoveTarget(target("a/b")));
+}
+
 TEST_P(HostContract, RemoveTarget_NeverRemovesWhatIsNotEmpty) {
   ASSERT_OK(host().EnsureTarget(target("a"), TargetKind::kFolder));
   ASSERT_OK(host().EnsureTarget(target("a") + "/b", TargetKind::kFile));

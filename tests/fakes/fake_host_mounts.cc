@@ -136,6 +136,11 @@ absl::Status FakeHost::MoveMount(const UniqueFd& mount, const std::string& targe
   if (folder != (moved->super != nullptr)) {
     return absl::InvalidArgumentError(fmt::format("move_mount {}: Not a directory", target));
   }
+  for (const MountPtr& entry : table_) {
+    if (entry->target.rfind(place.path + "/", 0) != 0) continue;
+    return absl::FailedPreconditionError(
+        fmt::format("target {}: would cover the mount at {}", target, entry->target));
+  }
   if (!moved->target.empty()) return KernelError("move_mount", target, EINVAL);
   moved->target = place.path;
   table_.push_back(moved);

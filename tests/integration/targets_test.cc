@@ -51,6 +51,24 @@ TEST_P(TargetsTest, InsideAVolume_NothingIsPublishedOrRemoved) {
   EXPECT_OK(Unstage(c));
 }
 
+// Covered, the other volume's target could not be unpublished any more.
+TEST_P(TargetsTest, OverATargetFurtherIn_NothingIsPublished) {
+  ASSERT_OK_AND_ASSIGN(const Claim a, Create({.name = "inner", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const Claim b, Create({.name = "outer", .content = content()}));
+  ASSERT_OK(Stage(a));
+  ASSERT_OK(Stage(b));
+  const std::string outer = TargetPath(b), inner = outer + "/sub";
+  ASSERT_TRUE(fs::create_directories(outer));
+  ASSERT_OK(PublishAt(a, inner));
+  EXPECT_TRUE(Refused(PublishAt(b, outer), kInUse, {inner, "unmount that first"}));
+  EXPECT_TRUE(Mounted(inner));
+  ASSERT_OK(UnpublishAt(a, inner));
+  EXPECT_FALSE(Mounted(inner));
+  EXPECT_OK(PublishAt(b, outer));
+  EXPECT_OK(PutAway(b));
+  EXPECT_OK(Unstage(a));
+}
+
 TEST_P(TargetsTest, StagingPathAsTarget_IsRefusedAndStaysStaged) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "staged", .content = content()}));
   ASSERT_OK(Stage(claim));
