@@ -11,17 +11,25 @@ absl::Status GroupCommit::Write(const std::function<absl::Status()>& body, Outli
   Writer writer{.body = body, .outlives = outlives};
   std::unique_lock lock(mutex_);
   waiting_.push_back(&writer);
-  changed_.wait(lock, [&] { return writer.done || !committing_; });
-  if (writer.done) return writer.status;
+  if (committing_) {
+    writer.turn.wait(lock, [&] { return writer.done || writer.leads; });
+    if (writer.done) return writer.status;
+  }
   // Nobody commits: this one does, for all who came while the last transaction was flushed.
   committing_ = true;
   const std::vector<Writer*> batch = std::exchange(waiting_, {});
   lock.unlock();
   Commit(batch);
   lock.lock();
-  for (Writer* each : batch) each->done = true;
-  committing_ = false;
-  changed_.notify_all();
+  for (Writer* each : batch) {
+    each->done = true;
+    if (each != &writer) each->turn.notify_one();
+  }
+  committing_ = !waiting_.empty();
+  if (committing_) {
+    waiting_.front()->leads = true;
+    waiting_.front()->turn.notify_one();
+  }
   return writer.status;
 }
 

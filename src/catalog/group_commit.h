@@ -28,6 +28,9 @@ class GroupCommit {
     Outlives outlives;
     absl::Status status = absl::OkStatus();
     bool done = false;
+    bool leads = false;  // commits for all who wait
+    // Its own: of many that wait only those are woken whose turn it is.
+    std::condition_variable turn = {};
   };
   void Commit(const std::vector<Writer*>& batch);
 
@@ -35,7 +38,6 @@ class GroupCommit {
   std::mutex& database_mutex_;
 
   std::mutex mutex_;
-  std::condition_variable changed_;
   std::vector<Writer*> waiting_;
   bool committing_ = false;
 };

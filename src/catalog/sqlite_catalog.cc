@@ -99,7 +99,7 @@ auto SqliteCatalog::FromKept(const Ask& ask)
   while (true) {
     if (auto answer = ask()) return *std::move(answer);
     const std::lock_guard<std::mutex> no_write(mutex_);
-    ASSIGN_OR_RETURN(const auto volumes, ReadRows(kSql, nullptr, &ReadVolume));
+    ASSIGN_OR_RETURN(const auto volumes, ReadRows(*database_, kSql, nullptr, &ReadVolume));
     kept_.Load(volumes);
   }
 }
@@ -129,17 +129,19 @@ absl::StatusOr<std::vector<ImageRow>> SqliteCatalog::ImageRows() {
 }
 
 absl::StatusOr<RowCounts> SqliteCatalog::Count() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  RowCounts counts;
-  const std::pair<const char*, uint64_t*> kinds[] = {
-      {"SELECT count(*) FROM volumes WHERE state = 'ready'", &counts.volumes},
-      {"SELECT count(*) FROM snapshots WHERE state = 'ready'", &counts.snapshots},
-      {"SELECT count(*) FROM trash", &counts.trash}};
-  for (const auto& [sql, count] : kinds) {
-    ASSIGN_OR_RETURN(const int64_t rows, database_->ReadInt(sql));
-    *count = static_cast<uint64_t>(rows);
-  }
-  return counts;
+  const auto count_all = [](Database& database) -> absl::StatusOr<RowCounts> {
+    RowCounts counts;
+    const std::pair<const char*, uint64_t*> kinds[] = {
+        {"SELECT count(*) FROM volumes WHERE state = 'ready'", &counts.volumes},
+        {"SELECT count(*) FROM snapshots WHERE state = 'ready'", &counts.snapshots},
+        {"SELECT count(*) FROM trash", &counts.trash}};
+    for (const auto& [sql, count] : kinds) {
+      ASSIGN_OR_RETURN(const int64_t rows, database.ReadInt(sql));
+      *count = static_cast<uint64_t>(rows);
+    }
+    return counts;
+  };
+  return Read(count_all);
 }
 
 absl::StatusOr<VolumeTotals> SqliteCatalog::Totals() {
@@ -239,16 +241,25 @@ absl::Status SqliteCatalog::RemoveStop(std::string_view incarnation) {
 }
 
 absl::Status SqliteCatalog::Checkpoint() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::scoped_lock lock(mutex_, reader_mutex_);  // a reader would keep the WAL
   return database_->Checkpoint();
 }
+
+namespace {
+
+SqliteCatalog::Opener ReaderOf(const std::string& path, const CatalogFaultHook& hook) {
+  if (path == ":memory:") return nullptr;
+  return [path, hook] { return Database::Open(path, Database::Mode::kReadOnly, hook); };
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Catalog>> CreateCatalog(const std::string& path,
                                                        const PoolIdentity& identity,
                                                        CatalogFaultHook hook) {
-  ASSIGN_OR_RETURN(auto database, Database::Open(path, Database::Mode::kCreate, std::move(hook)));
+  ASSIGN_OR_RETURN(auto database, Database::Open(path, Database::Mode::kCreate, hook));
   RETURN_IF_ERROR(MakeSchema(*database, identity));
-  return std::make_unique<SqliteCatalog>(std::move(database), identity);
+  return std::make_unique<SqliteCatalog>(std::move(database), ReaderOf(path, hook), identity);
 }
 
 absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const std::string& path,
@@ -256,10 +267,12 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const std::string& path,
                                                      CatalogFaultHook hook) {
   const auto mode =
       access == Catalog::Access::kReadOnly ? Database::Mode::kReadOnly : Database::Mode::kReadWrite;
-  ASSIGN_OR_RETURN(auto database, Database::Open(path, mode, std::move(hook)));
+  ASSIGN_OR_RETURN(auto database, Database::Open(path, mode, hook));
   RETURN_IF_ERROR(CheckSchema(*database, access));
   ASSIGN_OR_RETURN(PoolIdentity identity, ReadIdentity(*database));
-  return std::make_unique<SqliteCatalog>(std::move(database), std::move(identity));
+  auto open_reader = access == Catalog::Access::kReadOnly ? nullptr : ReaderOf(path, hook);
+  return std::make_unique<SqliteCatalog>(std::move(database), std::move(open_reader),
+                                         std::move(identity));
 }
 
 }  // namespace holdfast

@@ -16,11 +16,18 @@
 
 namespace holdfast {
 
-// One connection behind one mutex: whoever reads or commits holds it.
+// Two connections, each behind its mutex. Whoever writes holds the one while the disk is flushed;
+// whoever reads uses the other, and sees what was committed and nothing else.
 class SqliteCatalog final : public Catalog {
  public:
-  SqliteCatalog(std::unique_ptr<Database> database, PoolIdentity identity)
-      : database_(std::move(database)), identity_(std::move(identity)) {}
+  using Opener = std::function<absl::StatusOr<std::unique_ptr<Database>>()>;
+
+  // `open_reader` is called at the first read: a catalog that was made is not to be refused because
+  // of it. Null where one connection does all (a catalog in memory, or one that is only read).
+  SqliteCatalog(std::unique_ptr<Database> database, Opener open_reader, PoolIdentity identity)
+      : database_(std::move(database)),
+        open_reader_(std::move(open_reader)),
+        identity_(std::move(identity)) {}
 
   const PoolIdentity& identity() const override { return identity_; }
 
@@ -70,37 +77,53 @@ class SqliteCatalog final : public Catalog {
   // What `ask` finds in what is kept; that is read first when it is not known.
   template <typename Ask>
   auto FromKept(const Ask& ask) -> absl::StatusOr<typename decltype(ask())::value_type>;
-  // One reading statement; ReadRows with the mutex held.
+  // What `use` says of the connection that is for reading, with its mutex held.
+  template <typename Use>
+  auto Read(const Use& use) -> decltype(use(std::declval<Database&>()));
+  // One reading statement; ReadRows with the database's mutex held.
   template <typename Row>
   absl::StatusOr<std::vector<Row>> Select(const std::string& sql, const Binder& bind,
                                           absl::StatusOr<Row> (*read)(const Statement&));
   template <typename Row>
-  absl::StatusOr<std::vector<Row>> ReadRows(const std::string& sql, const Binder& bind,
-                                            absl::StatusOr<Row> (*read)(const Statement&));
+  static absl::StatusOr<std::vector<Row>> ReadRows(Database& database, const std::string& sql,
+                                                   const Binder& bind,
+                                                   absl::StatusOr<Row> (*read)(const Statement&));
   template <typename Row>
   static std::optional<Row> FirstOf(std::vector<Row> rows) {
     if (rows.empty()) return std::nullopt;
     return std::move(rows.front());
   }
 
-  std::mutex mutex_;
+  std::mutex mutex_, reader_mutex_;
   const std::unique_ptr<Database> database_;
+  const Opener open_reader_;
+  std::unique_ptr<Database> reader_;
   PoolIdentity identity_;
   GroupCommit writes_{*database_, mutex_};
   KeptVolumes kept_;
 };
 
+template <typename Use>
+auto SqliteCatalog::Read(const Use& use) -> decltype(use(std::declval<Database&>())) {
+  const std::lock_guard<std::mutex> lock(open_reader_ ? reader_mutex_ : mutex_);
+  if (!open_reader_) return use(*database_);
+  if (reader_ == nullptr) {
+    ASSIGN_OR_RETURN(reader_, open_reader_());
+  }
+  return use(*reader_);
+}
+
 template <typename Row>
 absl::StatusOr<std::vector<Row>> SqliteCatalog::Select(
     const std::string& sql, const Binder& bind, absl::StatusOr<Row> (*read)(const Statement&)) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return ReadRows(sql, bind, read);
+  return Read([&](Database& database) { return ReadRows(database, sql, bind, read); });
 }
 
 template <typename Row>
 absl::StatusOr<std::vector<Row>> SqliteCatalog::ReadRows(
-    const std::string& sql, const Binder& bind, absl::StatusOr<Row> (*read)(const Statement&)) {
-  ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
+    Database& database, const std::string& sql, const Binder& bind,
+    absl::StatusOr<Row> (*read)(const Statement&)) {
+  ASSIGN_OR_RETURN(Statement statement, database.Prepare(sql));
   if (bind) bind(statement);
   std::vector<Row> rows;
   while (true) {

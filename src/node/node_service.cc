@@ -18,10 +18,7 @@ absl::Status NodeService::CheckNothingAt(const std::string& path, const absl::St
 }
 
 absl::StatusOr<Presence> NodeService::Ask(const LocalVolume& local) {
-  // By the recorded inode, not by the name: a file put in its place hides no loop device.
-  ASSIGN_OR_RETURN(FileFacts image, host_.Describe(local.pool->lock));
-  image.inode = local.volume.image_inode;
-  return AskPresence(host_, local.volume, image);
+  return AskPresence(*local.pool, local.volume);
 }
 
 const MountEntry* NodeService::MountOfPath(const Presence& presence, const std::string& path) {

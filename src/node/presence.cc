@@ -4,6 +4,7 @@
 
 #include "base/refusal.h"
 #include "base/status_macros.h"
+#include "engine/image/attached.h"
 
 namespace holdfast {
 
@@ -30,10 +31,9 @@ const MountEntry* Presence::MountElsewhere(const std::string& first,
   return nullptr;
 }
 
-absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const FileFacts& image) {
+absl::StatusOr<Presence> AskPresence(const Pool& pool, const Volume& volume) {
   Presence presence;
-  presence.image = image;
-  ASSIGN_OR_RETURN(const auto loops, host.Attachments(presence.image));
+  ASSIGN_OR_RETURN(const auto loops, LoopsByInode(pool, volume));
   if (loops.empty()) return presence;
   if (loops.size() > 1) {
     return absl::FailedPreconditionError(
@@ -43,7 +43,7 @@ absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const Fil
             .Sentence());
   }
   presence.loop = loops.front();
-  ASSIGN_OR_RETURN(presence.mounts, host.MountsOf(*presence.loop));
+  ASSIGN_OR_RETURN(presence.mounts, pool.host.MountsOf(*presence.loop));
   return presence;
 }
 

@@ -13,7 +13,6 @@
 namespace holdfast {
 
 struct Presence {
-  FileFacts image;
   std::optional<Loop> loop;        // that has the image attached, in whatever namespace
   std::vector<MountEntry> mounts;  // of it in our mount namespace, publishes included
 
@@ -26,9 +25,8 @@ struct Presence {
   const MountEntry* MountElsewhere(const std::string& first, const std::string& second) const;
 };
 
-// `image`: device and inode suffice. FAILED_PRECONDITION when two loop devices have the image:
-// nobody can say what is in it then.
-absl::StatusOr<Presence> AskPresence(Host& host, const Volume& volume, const FileFacts& image);
+// FAILED_PRECONDITION when two loop devices have the image: nobody can say what is in it then.
+absl::StatusOr<Presence> AskPresence(const Pool& pool, const Volume& volume);
 
 // Whether the device shows an image that a call of ours is making right now (work/ has it).
 absl::StatusOr<bool> IsBeingMade(Host& host, const Pool& pool, const MountedDevice& device);

@@ -25,9 +25,9 @@ std::string Value(blkid_probe probe, const char* name) {
 
 // Where we found a filesystem, libblkid is asked for that kind alone: further in, and at the end of
 // a device, a workload's data can look like a member of a RAID or a backup of something else, and
-// must not make its volume unusable. Two of ours in one image are told by ParseSuperblock, which
-// knows by checksums. Where we found nothing it is asked for all that it knows but ZFS: its labels
-// are 1 MiB to read at both ends, more than of all others together.
+// must not make its volume unusable. Two of ours in one image, and anything before the superblock,
+// are told by ParseSuperblock. Where we found nothing it is asked for all that it knows but ZFS:
+// its labels are 1 MiB to read at both ends, more than of all others together.
 absl::StatusOr<std::optional<Opinion>> AskBlkid(const UniqueFd& image,
                                                 const std::optional<Superblock>& ours) {
   const std::unique_ptr<blkid_struct_probe, decltype(&blkid_free_probe)> probe(blkid_new_probe(),

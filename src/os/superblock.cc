@@ -169,6 +169,12 @@ absl::Status Damaged(const char* name, const std::string& damage) {
       fmt::format("superblock: expected an intact filesystem, found {} with {}", name, damage));
 }
 
+// Where the superblock begins. What is before it ext4 and btrfs leave as mkfs made it, zeroes.
+size_t SuperblockOffset(Content content) {
+  if (content == Content::kExt4) return kExt4Offset;
+  return content == Content::kBtrfs ? kBtrfsOffset : 0;
+}
+
 }  // namespace
 
 uint64_t UuidOffset(Content content) {
@@ -198,7 +204,15 @@ absl::StatusOr<std::optional<Superblock>> ParseSuperblock(std::string_view regio
   }
   // A magic without a checksum beside an intact superblock can be a workload's data: bytes that a
   // user put at 64 KiB of an XFS must not make the volume unusable.
-  if (intact != nullptr) return std::optional<Superblock>(intact->superblock);
+  if (intact != nullptr) {
+    const size_t begin = SuperblockOffset(intact->superblock.content);
+    const size_t other = region.find_first_not_of('\0');
+    if (other >= begin) return std::optional<Superblock>(intact->superblock);
+    return absl::DataLossError(fmt::format(
+        "superblock: expected zeroes before {}, found other bytes from offset {}: no workload can "
+        "have written them, somebody did over the image",
+        ContentName(intact->superblock.content), other));
+  }
   for (const auto& [name, finding] : findings) {
     if (finding.present) return Damaged(name, finding.damage);
   }

@@ -1,5 +1,7 @@
 // What is not the recorded filesystem is never mounted, formatted or written.
 #include <filesystem>
+#include <fstream>
+#include <optional>
 
 #include "tests/integration/integration_test.h"
 
@@ -67,6 +69,61 @@ TEST_P(IdentityTest, Stage_OneByteOfTheSuperblockChanged_IsRefused) {
                                                    : 65536 + 0x12b + 3;
   ASSERT_EQ(WriteBytes(ImagePath(claim), at, 1, 0x5a), 0);
   ExpectRefusedUntouched(claim, absl::StatusCode::kDataLoss, {});
+}
+
+// Put over the bytes that the filesystem leaves alone: what was meant to be in the image?
+TEST_P(IdentityTest, Stage_WithAForeignSignatureBeforeTheSuperblock_IsRefused) {
+  if (content() == Content::kXfs) return;  // begins with its superblock
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "covered", .content = content()}));
+  {
+    std::fstream image(ImagePath(claim), std::ios::in | std::ios::out | std::ios::binary);
+    image.write("LUKS\xba\xbe\0\1", 8);
+    ASSERT_TRUE(image.flush().good());
+  }
+  ExpectRefusedUntouched(claim, absl::StatusCode::kDataLoss,
+                         {"expected zeroes before", "offset 0"});
+}
+
+// XFS gives the inode number of a lost image to the next one that is made.
+TEST_P(IdentityTest, LostImageWhoseInodeIsAnothersNow_TakesNothingFromThatOne) {
+  ASSERT_OK_AND_ASSIGN(const Claim lost, Create({.name = "lost", .content = content()}));
+  const uint64_t inode = Row(lost).image_inode;
+  MustRun({"rm", ImagePath(lost)});
+  std::optional<Claim> heir;
+  for (int i = 0; i < 8 && !heir; ++i) {
+    ASSERT_OK_AND_ASSIGN(const Claim next,
+                         Create({.name = "next-" + std::to_string(i), .content = content()}));
+    if (Row(next).image_inode == inode) heir = next;
+  }
+  // btrfs never gives a number twice.
+  ASSERT_EQ(heir.has_value(), content() != Content::kBtrfs);
+  if (heir) {
+    ASSERT_OK_AND_ASSIGN(const std::string target, Show(*heir));
+    csi::v1::NodeUnpublishVolumeRequest unpublish;
+    unpublish.set_volume_id(lost.id);
+    unpublish.set_target_path(target);
+    EXPECT_TRUE(Refused(csi().Call(unpublish).status(), absl::StatusCode::kFailedPrecondition,
+                        {"unpublish it with its own volume id"}));
+    csi::v1::NodeUnstageVolumeRequest unstage;
+    unstage.set_volume_id(lost.id);
+    unstage.set_staging_target_path(StagingPath(*heir));
+    csi().Call(unstage).status().IgnoreError();  // the volume is not staged: OK is an answer
+    EXPECT_TRUE(Mounted(target));
+    EXPECT_TRUE(Mounted(StagingPath(*heir)));
+  }
+  EXPECT_OK(Delete(lost));  // nothing of it is in use
+  if (heir) EXPECT_OK(PutAway(*heir));
+}
+
+// As resize2fs does whose driver was killed.
+TEST_P(IdentityTest, Cut_WhileAProgramHasTheImageOpenForWriting_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "written", .content = content()}));
+  {
+    const std::fstream program(ImagePath(claim), std::ios::in | std::ios::out);
+    EXPECT_TRUE(Refused(Snapshot(claim, "cut").status(), absl::StatusCode::kFailedPrecondition,
+                        {"open for writing nowhere", "pid"}));
+  }
+  EXPECT_OK(Snapshot(claim, "cut"));
 }
 
 TEST_P(IdentityTest, Stage_ImageReplacedByACopy_IsRefused) {

@@ -74,7 +74,16 @@ TEST_F(PoolRefusalTest, BtrfsWithQuotas_IsRefused_UntilTheyAreDisabled) {
   ExpectRefusedAtStart(disk.path(), {"a btrfs without quotas", "btrfs quota disable"});
   MustRun({"btrfs", "quota", "disable", disk.path()});
   Restart();
-  EXPECT_OK(Create({.name = "there", .parameters = {{"pool", "second"}}}));
+  ASSERT_OK_AND_ASSIGN(const Claim there,
+                       Create({.name = "there", .parameters = {{"pool", "second"}}}));
+  // While it is served: nothing more is promised, what is there can be used and deleted.
+  MustRun({"btrfs", "quota", "enable", disk.path()});
+  EXPECT_TRUE(Refused(Create({.name = "more", .parameters = {{"pool", "second"}}}).status(),
+                      absl::StatusCode::kFailedPrecondition, {"btrfs quota disable"}));
+  EXPECT_OK(Show(there));
+  EXPECT_OK(PutAway(there));
+  EXPECT_OK(Delete(there));
+  MustRun({"btrfs", "quota", "disable", disk.path()});
 }
 
 TEST_F(PoolRefusalTest, MissingFolder_AndEmptyFolder_AreRefused) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <random>
 #include <thread>
 
@@ -138,6 +139,46 @@ TEST(CatalogWrites, WritersThatMeet_ShareACommit_AndNoneTakesAnotherWithIt) {
   EXPECT_EQ(catalog->AllVolumes()->size(), 1u + kThreads * kEach - kTaken);
   EXPECT_EQ(catalog->Totals().value(), Counted(*catalog));
   EXPECT_LT(commits, kThreads * kEach / 2) << "writers shared no commits";
+}
+
+TEST(CatalogWrites, AReadWaitsForNoCommit_AndSeesWhatIsCommittedAlone) {
+  const TestFolder folder;
+  std::atomic<bool> armed = false;
+  std::promise<void> committing, read;
+  bool read_meanwhile = false;
+  auto catalog = CreateCatalog(folder.catalog(), TestIdentity(), [&](std::string_view statement) {
+                   if (statement == "COMMIT" && armed.exchange(false)) {
+                     committing.set_value();
+                     read_meanwhile = read.get_future().wait_for(std::chrono::seconds(10)) ==
+                                      std::future_status::ready;
+                   }
+                   return absl::OkStatus();
+                 }).value();
+  ASSERT_OK(catalog->InsertVolume(FullVolume("there")));
+  armed = true;
+  {
+    const std::jthread writer([&] { EXPECT_OK(catalog->InsertVolume(FullVolume("coming"))); });
+    committing.get_future().wait();
+    EXPECT_TRUE(catalog->FindVolume("there")->has_value());
+    EXPECT_FALSE(catalog->FindVolume("coming")->has_value());
+    read.set_value();
+  }
+  EXPECT_TRUE(read_meanwhile) << "the reads waited for the commit";
+  EXPECT_TRUE(catalog->FindVolume("coming")->has_value());
+}
+
+TEST(CatalogWrites, WhenReadingCannotBegin_ItIsTriedAgainAtTheNextRead) {
+  const TestFolder folder;
+  bool fails = false;
+  auto catalog =
+      CreateCatalog(folder.catalog(), TestIdentity(), [&](std::string_view statement) {
+        return statement == "open" && fails ? absl::UnavailableError("injected") : absl::OkStatus();
+      }).value();
+  ASSERT_OK(catalog->InsertVolume(FullVolume("there")));
+  fails = true;
+  EXPECT_CODE(catalog->FindVolume("there"), kUnavailable);
+  fails = false;
+  EXPECT_TRUE(catalog->FindVolume("there")->has_value());
 }
 
 }  // namespace

@@ -125,6 +125,48 @@ TEST(ExpandVolume, InterruptedOne_IsUndoneByTheNextStart) {
   EXPECT_TRUE(rig.Stage(id, "block").ok());
 }
 
+// A copy of catalog.db that was taken in the midst of an expansion, put back when that had ended.
+TEST(ExpandVolume, WithAnIntentThatIsStale_DataBehindTheRowsEndIsNotCutOff) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a", "block");
+  const std::filesystem::path image(rig.ImagePath(id));
+  const UniqueFd folder = rig.machine.OpenFolder(image.parent_path()).value();
+  {
+    Volume row = rig.Row(id);
+    row.growing_to_bytes = kAfter;
+    ASSERT_OK(rig.engine->pools().front()->catalog->UpdateVolume(row));
+    const auto file = rig.machine.OpenFile(folder, image.filename(), Access::kReadWrite).value();
+    ASSERT_OK(rig.machine.Resize(*file, kAfter));
+    ASSERT_OK(rig.machine.Write(*file, kAfter - 4, "kept"));
+  }
+  rig.Restart();
+  EXPECT_EQ(ImageBytes(rig, image), kAfter);
+  ExpectRefused(rig.Stage(id, "block"), grpc::StatusCode::FAILED_PRECONDITION,
+                "expand the volume to at least the image's size");
+  EXPECT_TRUE(rig.Expand(id, kAfter).ok());
+  EXPECT_TRUE(rig.Stage(id, "block").ok());
+  const auto file = rig.machine.OpenFile(folder, image.filename(), Access::kReadOnly).value();
+  EXPECT_EQ(rig.machine.Read(*file, kAfter - 4, 4).value(), "kept");
+}
+
+// It has its space already: none is asked for a second time.
+TEST(ExpandVolume, OfAnImageThatIsLonger_NeedsOnlyTheSpaceThatItHasNot) {
+  Rig rig;
+  const std::string id = rig.MustCreate("a", "block");
+  const std::filesystem::path image(rig.ImagePath(id));
+  const UniqueFd folder = rig.machine.OpenFolder(image.parent_path()).value();
+  const auto file = rig.machine.OpenFile(folder, image.filename(), Access::kReadWrite).value();
+  const uint64_t free = rig.machine.DescribeFilesystem(folder)->free_bytes;
+  const uint64_t longer = free / 10 * 7 / kMiB * kMiB;
+  ASSERT_GT(longer, kBefore);
+  ASSERT_OK(rig.machine.Resize(*file, longer));
+  ASSERT_OK(rig.machine.Preallocate(*file, 0, longer));
+  EXPECT_EQ(rig.Expand(id, longer * 2).error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(ImageBytes(rig, image), longer) << "as long as it was before";
+  EXPECT_TRUE(rig.Expand(id, longer).ok());
+  EXPECT_EQ(rig.Row(id).capacity_bytes, longer);
+}
+
 TEST(ExpandVolume, OfAVolumeWhoseRootWasChanged_IsRefusedBeforeItsFilesystemGrows) {
   Rig rig;
   const std::string id = rig.MustCreate("a");

@@ -9,6 +9,7 @@
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "engine/image/attached.h"
 #include "engine/image/ballast.h"
 #include "engine/image/cut.h"
 #include "engine/image/discard.h"
@@ -160,8 +161,8 @@ absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
     const Volume volume = NewVolumeRow(*pool, request, content, capacity);
     const SpaceRequest need{.bound_bytes = BytesToMake(request.parameters, content, capacity),
                             .provisioned_bytes = capacity};
-    last =
-        Admit(*pool, need, [&] { return pool->catalog->InsertVolume(volume, Outlives::kProcess); });
+    last = AdmitRow(*pool, need,
+                    [&] { return pool->catalog->InsertVolume(volume, Outlives::kProcess); });
     if (absl::IsResourceExhausted(last)) continue;
     RETURN_IF_ERROR(last);
     return Commit(*pool, volume, MakeEmptyImage(*pool, volume));
@@ -274,18 +275,16 @@ absl::Status ImageEngine::CheckNotReplaced(const LocalVolume& local) {
 // row that is not ready may have none recorded.
 absl::StatusOr<std::vector<Loop>> ImageEngine::LoopsOf(const LocalVolume& local) {
   const Volume& volume = local.volume;
-  ASSIGN_OR_RETURN(FileFacts recorded, host_.Describe(local.pool->lock));
-  recorded.inode = volume.image_inode;
   std::vector<Loop> loops;
-  if (volume.state == ObjectState::kReady && recorded.inode != 0) {
-    ASSIGN_OR_RETURN(loops, host_.Attachments(recorded));
+  if (volume.state == ObjectState::kReady) {
+    ASSIGN_OR_RETURN(loops, LoopsByInode(*local.pool, volume));
   }
   ASSIGN_OR_RETURN(
       const auto named,
       host_.OpenFile(local.pool->volumes, ImageName(volume.incarnation), Access::kReadOnly));
   if (!loops.empty() || !named) return loops;
   ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*named));
-  if (facts.inode == recorded.inode) return loops;
+  if (IsImageOf(volume, facts)) return loops;
   return host_.Attachments(facts);
 }
 

@@ -1,5 +1,8 @@
 #include "engine/image/cut.h"
 
+#include <chrono>
+#include <thread>
+
 #include "base/refusal.h"
 #include "base/status_macros.h"
 #include "engine/image/frozen_filesystem.h"
@@ -37,6 +40,22 @@ absl::StatusOr<Cut> CutFrozen(Pool& pool, const Volume& volume, const Loop& loop
   return cut;
 }
 
+// A growth that a server which was killed had begun goes on without it, and what is cut in the
+// midst of that is damaged.
+absl::Status CheckNobodyWrites(Host& host, const Volume& volume, const UniqueFd& source) {
+  ASSIGN_OR_RETURN(auto writer, host.OtherWriter(source));
+  // A loop device that was just cleared lets go of its file a moment later.
+  for (int again = 0; writer && again < 3; ++again) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSIGN_OR_RETURN(writer, host.OtherWriter(source));
+  }
+  if (!writer) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Refusal{"cut of " + volume.id, "its image open for writing nowhere", "open in " + *writer,
+              "wait for its end, then try again"}
+          .Sentence());
+}
+
 }  // namespace
 
 absl::StatusOr<Cut> CutVolume(Pool& pool, const Volume& volume, const UniqueFd& source,
@@ -50,6 +69,7 @@ absl::StatusOr<Cut> CutVolume(Pool& pool, const Volume& volume, const UniqueFd& 
                 "detach the one that is not Holdfast's"}
             .Sentence());
   }
+  if (loops.empty()) RETURN_IF_ERROR(CheckNobodyWrites(pool.host, volume, source));
   if (!loops.empty() && volume.content != Content::kBlock) {
     return CutFrozen(pool, volume, loops.front(), source, incarnation, deadline);
   }

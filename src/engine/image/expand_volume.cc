@@ -2,8 +2,10 @@
 #include "engine/image/expand_volume.h"
 
 #include <algorithm>
+#include <functional>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "base/refusal.h"
 #include "base/sizes.h"
@@ -36,13 +38,45 @@ absl::Status GrowImage(Host& host, const UniqueFd& image, const Volume& volume, 
   return host.Sync(image);
 }
 
-// `failed`, after the image was given back the size that its row has.
-absl::Status UndoneAfter(const absl::Status& failed, Pool& pool, const std::string& id) {
-  const auto undo = [&]() -> absl::Status {
-    // As it is now: a commit that reported an error may have been made.
-    ASSIGN_OR_RETURN(const auto row, pool.catalog->FindVolume(id));
-    return row ? UndoExpansion(pool, *row) : absl::OkStatus();
-  };
+// Of the space from `begin` to `end` what the image has already, all of its own.
+absl::StatusOr<uint64_t> AllocatedBytes(Host& host, const UniqueFd& image, uint64_t begin,
+                                        uint64_t end) {
+  ASSIGN_OR_RETURN(const auto extents, host.Extents(image));
+  uint64_t bytes = 0;
+  for (const Extent& extent : extents) {
+    const uint64_t from = std::max(begin, extent.logical);
+    const uint64_t to = std::min(end, extent.logical + extent.length);
+    if (to > from && !extent.shared) bytes += to - from;
+  }
+  return bytes;
+}
+
+// Our growth makes an image longer and preallocates; it writes no data there. Data, or a filesystem
+// that counts on the space, is somebody's.
+absl::StatusOr<bool> IsEmptyBehind(Host& host, const UniqueFd& image, const Volume& volume,
+                                   uint64_t bytes) {
+  ASSIGN_OR_RETURN(const auto extents, host.Extents(image));
+  const bool data = std::any_of(extents.begin(), extents.end(), [&](const Extent& extent) {
+    return !extent.unwritten && extent.logical + extent.length > bytes;
+  });
+  if (data || volume.content == Content::kBlock) return !data;
+  const auto superblock = host.Identify(image);
+  return superblock.ok() && superblock->has_value() && (*superblock)->size_bytes <= bytes;
+}
+
+// Does nothing where there is anything behind `bytes` that is not ours.
+absl::Status Shorten(Host& host, const UniqueFd& image, const Volume& volume, uint64_t bytes) {
+  ASSIGN_OR_RETURN(const bool empty, IsEmptyBehind(host, image, volume, bytes));
+  if (!empty) {
+    spdlog::warn("image of volume {}: data behind its {} bytes is left alone", volume.id, bytes);
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(host.Resize(image, bytes));
+  return host.Sync(image);
+}
+
+// `failed`, after `undo`.
+absl::Status UndoneAfter(const absl::Status& failed, const std::function<absl::Status()>& undo) {
   const absl::Status undone = undo();
   if (undone.ok()) return failed;
   return absl::Status(failed.code(),
@@ -67,8 +101,7 @@ absl::Status UndoExpansion(Pool& pool, Volume volume) {
       return loop.size_bytes > volume.capacity_bytes;
     });
     if (in_use) return absl::OkStatus();  // what is behind the row's end may be somebody's data
-    RETURN_IF_ERROR(pool.host.Resize(*image, volume.capacity_bytes));
-    RETURN_IF_ERROR(pool.host.Sync(*image));
+    RETURN_IF_ERROR(Shorten(pool.host, *image, volume, volume.capacity_bytes));
   }
   volume.growing_to_bytes = 0;
   return pool.catalog->UpdateVolume(volume);
@@ -97,14 +130,17 @@ absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const Capa
   ASSIGN_OR_RETURN(const uint64_t target, TargetCapacity(local.volume, range));
   if (target == local.volume.capacity_bytes) return local.volume;
   ASSIGN_OR_RETURN(const UniqueFd image, OpenImageToGrow(local, target));
-  const uint64_t growth = target - local.volume.capacity_bytes;
-  const uint64_t more = NewVolumeBytes(local.volume.parameters, growth);
+  const uint64_t capacity = local.volume.capacity_bytes, growth = target - capacity;
   Volume growing = local.volume, larger = local.volume;
-  // An image that was longer without us is not ours to shorten, should this fail half-way.
   ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(image));
-  const bool taken_as_it_is =
-      facts.size_bytes > local.volume.capacity_bytes && local.volume.growing_to_bytes == 0;
+  // Longer than we ever made it: not ours to shorten, should this fail half-way.
+  const bool taken_as_it_is = facts.size_bytes > std::max(capacity, local.volume.growing_to_bytes);
   if (!taken_as_it_is) growing.growing_to_bytes = std::max(target, local.volume.growing_to_bytes);
+  uint64_t there = 0;  // already, where it is longer
+  if (facts.size_bytes > capacity) {
+    ASSIGN_OR_RETURN(there, AllocatedBytes(host_, image, capacity, target));
+  }
+  const uint64_t more = NewVolumeBytes(local.volume.parameters, growth - std::min(there, growth));
   larger.capacity_bytes = target;
   larger.growing_to_bytes = 0;
   // All of it under the admission lock: until its row counts it, nobody else may be admitted.
@@ -116,8 +152,15 @@ absl::StatusOr<Volume> ImageEngine::ExpandVolume(std::string_view id, const Capa
   absl::Status grown = Admit(pool, {.bound_bytes = more, .provisioned_bytes = growth}, grow);
   // The resizer takes RESOURCE_EXHAUSTED for "still running" and would retry for ever.
   if (absl::IsResourceExhausted(grown)) grown = absl::OutOfRangeError(grown.message());
-  if (!grown.ok()) return UndoneAfter(grown, pool, local.volume.id);
-  return larger;
+  if (grown.ok()) return larger;
+  return UndoneAfter(grown, [&]() -> absl::Status {
+    // As it is now: a commit that reported an error may have been made.
+    ASSIGN_OR_RETURN(const auto row, pool.catalog->FindVolume(id));
+    if (!row) return absl::OkStatus();
+    if (!taken_as_it_is) return UndoExpansion(pool, *row);
+    if (row->capacity_bytes == target) return absl::OkStatus();
+    return Shorten(host_, image, *row, facts.size_bytes);
+  });
 }
 
 }  // namespace holdfast

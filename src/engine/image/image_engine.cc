@@ -194,16 +194,13 @@ absl::StatusOr<UniqueFd> ImageEngine::OpenImage(const LocalVolume& local, Access
   if (IsImageOf(volume, facts) && facts.size_bytes == volume.capacity_bytes) {
     return *std::move(image);
   }
-  const bool longer = IsImageOf(volume, facts) && facts.size_bytes > volume.capacity_bytes;
   return absl::FailedPreconditionError(
       Refusal{"image of " + volume.id,
               fmt::format("inode {} generation {} of {} bytes", volume.image_inode,
                           volume.image_generation, volume.capacity_bytes),
               fmt::format("inode {} generation {} of {} bytes", facts.inode, facts.generation,
                           facts.size_bytes),
-              longer ? "somebody grew it, or catalog.db is an older one: expand the volume to at "
-                       "least the image's size, and it is used as it is"
-                     : "somebody replaced the file: put the original back, or restore a snapshot"}
+              RemedyFor(volume, facts)}
           .Sentence());
 }
 

@@ -81,6 +81,18 @@ absl::StatusOr<RootAttributes> GiveOwnFilesystem(Host& host, const Volume& volum
 
 }  // namespace
 
+const char* RemedyFor(const Volume& volume, const FileFacts& found) {
+  if (!IsImageOf(volume, found)) {
+    return "somebody replaced the file: put the original back, or restore a snapshot";
+  }
+  if (found.size_bytes < volume.capacity_bytes) return "it was cut short: restore a snapshot";
+  if (volume.growing_to_bytes != 0) {
+    return "an expansion was interrupted: repeat it, or start the server again, which undoes it";
+  }
+  return "somebody grew it, or catalog.db is an older one: expand the volume to at least the "
+         "image's size, and it is used as it is";
+}
+
 absl::StatusOr<MadeImage> MakeEmptyImage(Pool& pool, const Volume& volume) {
   Host& host = pool.host;
   ASSIGN_OR_RETURN(const UniqueFd image, host.CreateFile(pool.work, ImageName(volume.incarnation)));

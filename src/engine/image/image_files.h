@@ -22,6 +22,10 @@ inline bool IsImageOf(const Volume& volume, const FileFacts& facts) {
   return facts.inode == volume.image_inode && facts.generation == volume.image_generation;
 }
 
+// What to do about a file at the volume's name that is another, or of another size, than its row
+// says.
+const char* RemedyFor(const Volume& volume, const FileFacts& found);
+
 // A new image with a new filesystem (or none), its root mode and owner set as the class says. Like
 // FinishClone's it is durable, and so is its name in work/.
 absl::StatusOr<MadeImage> MakeEmptyImage(Pool& pool, const Volume& volume);

@@ -59,10 +59,7 @@ absl::StatusOr<PoolFilesystem> CheckFilesystem(Host& host, const std::string& pa
     return Refuse(path, "a writable filesystem", "a read-only one",
                   "look into the kernel log for its errors, then remount it read-write");
   }
-  if (found.quotas) {
-    return Refuse(path, "a btrfs without quotas", "one with quotas, whose limits nobody counts",
-                  "'btrfs quota disable' on it, or give the pool a filesystem of its own");
-  }
+  RETURN_IF_ERROR(CheckNoQuotas(path, found));
   return xfs ? PoolFilesystem::kXfs : PoolFilesystem::kBtrfs;
 }
 
@@ -124,6 +121,12 @@ absl::Status SelfTest(Host& host, Pool& pool) {
 }
 
 }  // namespace
+
+absl::Status CheckNoQuotas(const std::string& path, const FolderFilesystem& found) {
+  if (!found.quotas) return absl::OkStatus();
+  return Refuse(path, "a btrfs without quotas", "one with quotas, whose limits nobody counts",
+                "'btrfs quota disable' on it, or give the pool a filesystem of its own");
+}
 
 std::string ImageName(const std::string& incarnation) { return incarnation + ".img"; }
 

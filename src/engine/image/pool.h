@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,11 @@
 
 namespace holdfast {
 
+struct Reservations {
+  size_t count = 0;
+  uint64_t owed_bytes = 0, provisioned_bytes = 0;
+};
+
 struct Pool {
   Host& host;
   std::string path;  // as configured, for messages only
@@ -26,6 +32,12 @@ struct Pool {
   std::unique_ptr<Catalog> catalog;
   // Held over "does it fit" and the intent row, so that concurrent creates do not oversubscribe.
   std::mutex admission;
+  // Of empty volumes whose rows are on their way into the catalog, without the lock: many of them
+  // share one commit. Guarded by `admission`, as is the count of those who wait for none to be
+  // open.
+  Reservations reserved;
+  int waiting_for_rows = 0;
+  std::condition_variable rows_arrived;
   // Grows with each intent that was admitted: what the pool owes may have changed.
   std::atomic<uint64_t> admissions{0};
 
@@ -54,6 +66,10 @@ absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& pa
 
 // Opens a pool for looking only: no lock, no self-test, the catalog read-only; work/ is left alone.
 absl::StatusOr<std::unique_ptr<Pool>> OpenPoolReadOnly(Host& host, const std::string& path);
+
+// FAILED_PRECONDITION for a btrfs with quotas: a limit may lie below what it says is free, and
+// somebody can enable them at any time.
+absl::Status CheckNoQuotas(const std::string& path, const FolderFilesystem& found);
 
 // The file name of an incarnation.
 std::string ImageName(const std::string& incarnation);

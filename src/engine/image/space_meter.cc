@@ -176,6 +176,7 @@ absl::StatusOr<PoolSpace> MeasureSpace(const Pool& pool, Precision precision,
     space.trash_bytes = trash.unshared;
   }
   ASSIGN_OR_RETURN(const FolderFilesystem filesystem, pool.host.DescribeFilesystem(pool.root));
+  RETURN_IF_ERROR(CheckNoQuotas(pool.path, filesystem));
   space.size_bytes = filesystem.size_bytes;
   space.free_bytes = filesystem.free_bytes;
   space.metadata_free_bytes = filesystem.metadata_free_bytes;
@@ -217,9 +218,17 @@ absl::StatusOr<StopLine> MeasureStopLine(const Pool& pool, Precision precision) 
   return line;
 }
 
+std::unique_lock<std::mutex> LockAdmission(Pool& pool) {
+  std::unique_lock admission(pool.admission);
+  ++pool.waiting_for_rows;
+  pool.rows_arrived.wait(admission, [&] { return pool.reserved.count == 0; });
+  --pool.waiting_for_rows;
+  return admission;
+}
+
 absl::Status Admit(Pool& pool, const SpaceRequest& request,
                    const std::function<absl::Status()>& intend) {
-  const std::lock_guard admission(pool.admission);
+  const auto admission = LockAdmission(pool);
   absl::Status fits = CheckRequest(pool, Precision::kBound, request);
   if (absl::IsResourceExhausted(fits)) fits = CheckRequest(pool, Precision::kExact, request);
   // What was removed a moment ago may still be on its way back.
@@ -239,7 +248,37 @@ absl::Status Admit(Pool& pool, const SpaceRequest& request,
   return absl::OkStatus();
 }
 
-absl::Status CheckStillFits(const Pool& pool) {
+absl::Status AdmitRow(Pool& pool, const SpaceRequest& request,
+                      const std::function<absl::Status()>& insert) {
+  {
+    std::unique_lock admission(pool.admission);
+    SpaceRequest all = request;
+    all.bound_bytes += pool.reserved.owed_bytes;
+    all.provisioned_bytes += pool.reserved.provisioned_bytes;
+    // A row that has arrived while it is still reserved counts twice: whether it really does not
+    // fit is for Admit to say.
+    if (pool.waiting_for_rows > 0 || !CheckRequest(pool, Precision::kBound, all).ok()) {
+      admission.unlock();
+      return Admit(pool, request, insert);
+    }
+    ++pool.reserved.count;
+    pool.reserved.owed_bytes += request.bound_bytes;
+    pool.reserved.provisioned_bytes += request.provisioned_bytes;
+  }
+  absl::Status inserted = insert();
+  {
+    const std::lock_guard admission(pool.admission);
+    --pool.reserved.count;
+    pool.reserved.owed_bytes -= request.bound_bytes;
+    pool.reserved.provisioned_bytes -= request.provisioned_bytes;
+  }
+  pool.rows_arrived.notify_all();
+  if (inserted.ok()) ++pool.admissions;
+  return inserted;
+}
+
+absl::Status CheckStillFits(Pool& pool) {
+  const auto admission = LockAdmission(pool);
   ASSIGN_OR_RETURN(const PoolSpace bound, MeasureSpace(pool, Precision::kBound));
   if (CheckFits(bound, 0, pool.name()).ok()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const PoolSpace exact, MeasureSpace(pool, Precision::kExact));

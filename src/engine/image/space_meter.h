@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -47,12 +48,19 @@ struct SpaceRequest {
 // Checks that the request fits, purging trash oldest first when it would not otherwise, and, still
 // under the pool's admission lock, calls `intend`, which records it. RESOURCE_EXHAUSTED with free,
 // owed and floor when it does not fit; then nothing was recorded.
-// The source of a cut may have written between the count and the cut: what was admitted by counting
-// is counted again. RESOURCE_EXHAUSTED: the pool cannot afford what was made.
-absl::Status CheckStillFits(const Pool& pool);
-
 absl::Status Admit(Pool& pool, const SpaceRequest& request,
                    const std::function<absl::Status()>& intend);
+
+// As Admit, for the row of an empty volume alone: `insert` runs without the lock.
+absl::Status AdmitRow(Pool& pool, const SpaceRequest& request,
+                      const std::function<absl::Status()>& insert);
+
+// The source of a cut may have written between the count and the cut: what was admitted by counting
+// is counted again. RESOURCE_EXHAUSTED: the pool cannot afford what was made.
+absl::Status CheckStillFits(Pool& pool);
+
+// The lock over an admission, with every row counted that was admitted.
+std::unique_lock<std::mutex> LockAdmission(Pool& pool);
 
 // For holdfastctl: the status of a pool that another process may be serving. Takes no lock, writes
 // nothing.

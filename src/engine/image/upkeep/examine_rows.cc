@@ -148,13 +148,7 @@ absl::Status Doctor::ExamineImage(Pool& pool, const Volume& volume, const FileFa
                                    volume.image_generation, volume.capacity_bytes);
     finding.found = fmt::format("inode {} generation {} of {} bytes", facts.inode, facts.generation,
                                 facts.size_bytes);
-    finding.fix =
-        volume.growing_to_bytes != 0
-            ? "an expansion was interrupted: repeat it, or start the server again, which undoes it"
-        : IsImageOf(volume, facts) && facts.size_bytes > volume.capacity_bytes
-            ? "somebody grew it, or catalog.db is an older one: expand the volume to at least the "
-              "image's size, and it is used as it is"
-            : "somebody replaced the file: put the original back, or restore a snapshot";
+    finding.fix = RemedyFor(volume, facts);
     Report(std::move(finding));
   }
   return ExamineVolumeLoops(pool, volume, facts);

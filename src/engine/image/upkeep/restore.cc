@@ -48,7 +48,7 @@ absl::StatusOr<SpaceRequest> SpaceFor(Pool& pool, const TrashEntry& entry, const
 
 // Admit would purge the trash to make room, and with it what is to be restored.
 absl::Status Intend(Pool& pool, const TrashEntry& entry, const SpaceRequest& request) {
-  const std::lock_guard admission(pool.admission);
+  const auto admission = LockAdmission(pool);
   ASSIGN_OR_RETURN(const PoolSpace space,
                    MeasureSpace(pool, Precision::kExact, request.provisioned_bytes));
   RETURN_IF_ERROR(CheckFits(space, request.bound_bytes, pool.name()));
