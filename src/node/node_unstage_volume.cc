@@ -1,3 +1,6 @@
+#include <chrono>
+#include <thread>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
@@ -12,6 +15,20 @@
 #include "rpc/parse.h"
 
 namespace holdfast {
+namespace {
+
+// By more than a look: mkfs.btrfs, of another volume's create, and udev open every device.
+absl::StatusOr<bool> StaysHeld(Host& host, const Loop& loop) {
+  constexpr std::chrono::milliseconds kLongestPause{160};
+  for (std::chrono::milliseconds pause{5};; pause *= 2) {
+    ASSIGN_OR_RETURN(const auto holders, host.HoldersOf(loop));
+    if (holders.empty()) return false;
+    if (pause > kLongestPause) return true;
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+}  // namespace
 
 absl::Status NodeService::Handle(const csi::v1::NodeUnstageVolumeRequest& request,
                                  csi::v1::NodeUnstageVolumeResponse&) {
@@ -127,8 +144,8 @@ absl::Status NodeService::PutAwayForgotten(LocalVolume& local) {
   if (!IsStagedOn(record, *presence.loop)) return absl::OkStatus();
   if (local.volume.content == Content::kBlock) {
     if (!presence.mounts.empty() || presence.loop->autoclear) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const auto holders, host_.HoldersOf(*presence.loop));
-    if (!holders.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const bool held, StaysHeld(host_, *presence.loop));
+    if (held) return absl::OkStatus();
     spdlog::warn("volume {} is deleted while it is staged: unstaging it first", local.volume.id);
     RETURN_IF_ERROR(host_.Detach(*presence.loop));
     return RecordClean(local);

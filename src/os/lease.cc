@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "base/status_macros.h"
 #include "os/errno_status.h"
@@ -14,9 +16,14 @@
 
 namespace holdfast {
 
+namespace {
+
+// A child of ours has our descriptors until it executes its program.
+constexpr std::chrono::milliseconds kLongestPause{16};
+
 // The kernel grants a read lease only when no description of the file is open for writing, by any
 // process or by the kernel itself (a loop device). Readers do not matter: measuring opens files.
-absl::StatusOr<std::optional<std::string>> LinuxHost::OtherWriter(const UniqueFd& file) {
+absl::StatusOr<bool> IsLeaseGranted(const UniqueFd& file) {
   // Whoever opens the file in the microseconds of the lease makes the kernel signal us, by default
   // with SIGIO, which would end the process. SIGURG is ignored by default.
   if (fcntl(file.get(), F_SETSIG, SIGURG) != 0) {
@@ -26,17 +33,25 @@ absl::StatusOr<std::optional<std::string>> LinuxHost::OtherWriter(const UniqueFd
   const int error = errno;
   // Unlocking what was not granted is refused and harmless; the lease is never left behind.
   const int unlocked = fcntl(file.get(), F_SETLEASE, F_UNLCK);
-  if (leased == 0) {
-    if (unlocked != 0) return ErrnoStatus(errno, "F_UNLCK", FdName(file));
-    return std::optional<std::string>();
-  }
-  if (error != EAGAIN) return ErrnoStatus(error, "F_SETLEASE", FdName(file));
+  if (leased == 0 && unlocked != 0) return ErrnoStatus(errno, "F_UNLCK", FdName(file));
+  if (leased != 0 && error != EAGAIN) return ErrnoStatus(error, "F_SETLEASE", FdName(file));
+  return leased == 0;
+}
 
-  ASSIGN_OR_RETURN(const FileFacts facts, Describe(file));
-  ASSIGN_OR_RETURN(const std::vector<Loop> loops, Attachments(facts));
-  if (!loops.empty()) return std::optional<std::string>("loop device " + loops.front().path);
-  const std::vector<std::string> writers = FindWriters(facts.device, facts.inode, 1);
-  return std::optional<std::string>(writers.empty() ? "another process" : writers.front());
+}  // namespace
+
+absl::StatusOr<std::optional<std::string>> LinuxHost::OtherWriter(const UniqueFd& file) {
+  for (std::chrono::milliseconds pause{1};; pause *= 2) {
+    ASSIGN_OR_RETURN(const bool granted, IsLeaseGranted(file));
+    if (granted) return std::optional<std::string>();
+    ASSIGN_OR_RETURN(const FileFacts facts, Describe(file));
+    ASSIGN_OR_RETURN(const std::vector<Loop> loops, Attachments(facts));
+    if (!loops.empty()) return std::optional<std::string>("loop device " + loops.front().path);
+    const std::vector<std::string> writers = FindWriters(facts.device, facts.inode, 1);
+    if (!writers.empty()) return std::optional<std::string>(writers.front());
+    if (pause > kLongestPause) return std::optional<std::string>("another process");
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 }  // namespace holdfast

@@ -56,6 +56,15 @@ bool ProbeExclusiveCreation() {
          fsconfig(context.get(), kFsconfigCreateExclusive, nullptr, nullptr, 0) == 0;
 }
 
+// Where nobody else sees it; not valid where the kernel has none.
+UniqueFd MountDebugfs() {
+  const UniqueFd context(fsopen("debugfs", FSOPEN_CLOEXEC));
+  if (!context.valid() || fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    return UniqueFd();
+  }
+  return UniqueFd(fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LinuxHost>> LinuxHost::Create(LinuxHostOptions options) {
@@ -71,6 +80,7 @@ absl::StatusOr<std::unique_ptr<LinuxHost>> LinuxHost::Create(LinuxHostOptions op
   }
   host->run_folder_ = std::move(options.run_folder);
   host->has_exclusive_creation_ = ProbeExclusiveCreation();
+  host->debugfs_ = MountDebugfs();
   return host;
 }
 

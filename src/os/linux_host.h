@@ -66,6 +66,8 @@ class LinuxHost final : public Host {
   absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) override;
   absl::Status PinLoop(const Loop& loop) override;
   absl::Status LimitDirty(const Loop& loop, uint64_t bytes) override;
+  absl::StatusOr<uint64_t> DirtyBytes(const std::vector<Loop>& loops) override;
+  absl::StatusOr<uint64_t> MachineDirtyBytes() override;
   absl::Status Detach(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
   absl::StatusOr<bool> IsAttached(const Loop& loop) override;
@@ -129,6 +131,7 @@ class LinuxHost final : public Host {
   std::string run_folder_;
   // FSCONFIG_CMD_CREATE_EXCL (Linux 6.6): creating a superblock fails when it exists already.
   bool has_exclusive_creation_ = false;
+  UniqueFd debugfs_;  // its root; not valid where there is none
 };
 
 }  // namespace holdfast

@@ -100,8 +100,10 @@ absl::StatusOr<std::vector<std::string>> LinuxHost::HoldersOf(const Loop& loop) 
   things.filesystem_device = loop.device;
   things.node_device = loop.device;
   std::vector<std::string> holders = FindMountsElsewhere(loop, kMaxHolders, things);
-  for (std::string& holder : FindHolders(things, kMaxHolders)) {
+  for (std::string& holder : FindHolders(things, kMaxHolders + 1)) {
     if (holders.size() >= kMaxHolders) break;
+    // Every call that asks what is attached opens every device for a moment.
+    if (IsOurselves(holder)) continue;
     if (std::find(holders.begin(), holders.end(), holder) == holders.end()) {
       holders.push_back(std::move(holder));
     }

@@ -66,10 +66,17 @@ class LoopDevices {
   virtual absl::StatusOr<std::vector<Loop>> AllLoops() = 0;
   // LOOP_SET_CAPACITY after the image grew.
   virtual absl::Status UpdateLoopSize(const Loop& loop) = 0;
-  // Lets at most about `bytes` of what is dirty in the page cache wait for that device (measured:
-  // twice as much at times). Attach gives a number anew without it. FAILED_PRECONDITION where the
+  // Asks the kernel to let about `bytes` of what is dirty in the page cache wait for that device.
+  // It is no bound: a writer that dirties another filesystem too was seen to exceed it twentyfold
+  // (docs/adr/0010). Attach gives a number anew without it. FAILED_PRECONDITION where the
   // kernel cannot (before 6.2).
   virtual absl::Status LimitDirty(const Loop& loop, uint64_t bytes) = 0;
+  // What is dirty or being written back in the page cache above those devices, in bytes: at most so
+  // much does a flush still write to their images. Where the kernel does not tell it of all control
+  // groups (before 6.10, or without debugfs): what is dirty of the whole machine.
+  virtual absl::StatusOr<uint64_t> DirtyBytes(const std::vector<Loop>& loops) = 0;
+  // The same of the whole machine (/proc/meminfo); cheap.
+  virtual absl::StatusOr<uint64_t> MachineDirtyBytes() = 0;
   // Flushes the device's page cache and the image (fsync of the block device).
   virtual absl::Status SyncLoop(const Loop& loop) = 0;
 };

@@ -106,8 +106,8 @@ class Mounts {
   // umount2(UMOUNT_NOFOLLOW), never lazily. FAILED_PRECONDITION when busy: "… is held by postgres
   // (pid 4711)". OK only when the entry is gone from the table.
   virtual absl::Status Unmount(const std::string& target) = 0;
-  // Who keeps the loop's filesystem or device alive in other mount namespaces or by open files:
-  // "postgres (pid 4711)" each, at most 8. Empty when nobody can be found.
+  // Who else keeps the loop's filesystem or device alive in other mount namespaces or by open
+  // files: "postgres (pid 4711)" each, at most 8. Empty when nobody can be found.
   virtual absl::StatusOr<std::vector<std::string>> HoldersOf(const Loop& loop) = 0;
 
   // Makes the target's last component when it is absent (0750 folder; empty file), its parent must

@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "os/mount_table.h"
 #include "os/small_file.h"
 
@@ -37,6 +38,28 @@ std::vector<std::string> NumberedEntries(const std::string& folder) {
 std::string Describe(const std::string& pid) {
   return fmt::format("{} (pid {})",
                      ReadSmallFile(fmt::format("/proc/{}/comm", pid)).value_or("a process"), pid);
+}
+
+std::string Link(const std::string& path) {
+  char text[128];
+  const ssize_t length = readlink(path.c_str(), text, sizeof(text));
+  return length > 0 ? std::string(text, length) : "";
+}
+
+// Until it executes its program a child has all descriptors of ours, and is no holder.
+bool IsChildBeforeExec(const std::string& pid) {
+  const auto status = ReadSmallFile(fmt::format("/proc/{}/status", pid));
+  if (!status.has_value() || !absl::StrContains(*status, fmt::format("\nPPid:\t{}\n", getpid()))) {
+    return false;
+  }
+  return Link(fmt::format("/proc/{}/exe", pid)) == Link("/proc/self/exe");
+}
+
+// Names of the processes that may hold something.
+std::vector<std::string> Processes() {
+  std::vector<std::string> pids = NumberedEntries("/proc");
+  std::erase_if(pids, IsChildBeforeExec);
+  return pids;
 }
 
 // Of what a link of /proc leads to. DONT_SYNC: a dead network filesystem must not hold us.
@@ -88,17 +111,11 @@ bool HasMapped(const std::string& pid, uint64_t device) {
   return false;
 }
 
-std::string Link(const std::string& path) {
-  char text[128];
-  const ssize_t length = readlink(path.c_str(), text, sizeof(text));
-  return length > 0 ? std::string(text, length) : "";
-}
-
 }  // namespace
 
 std::vector<std::string> FindWriters(uint64_t device, uint64_t inode, size_t limit) {
   std::vector<std::string> found;
-  for (const std::string& pid : NumberedEntries("/proc")) {
+  for (const std::string& pid : Processes()) {
     for (const std::string& fd : NumberedEntries(fmt::format("/proc/{}/fd", pid))) {
       const std::string link = fmt::format("/proc/{}/fd/{}", pid, fd);
       // The link's own mode says how the descriptor was opened (proc(5)).
@@ -116,7 +133,7 @@ std::vector<std::string> FindWriters(uint64_t device, uint64_t inode, size_t lim
 
 std::vector<std::string> FindHolders(const HeldThings& things, size_t limit) {
   std::vector<std::string> found;
-  for (const std::string& pid : NumberedEntries("/proc")) {
+  for (const std::string& pid : Processes()) {
     if (found.size() >= limit) break;
     if (HasOpen(pid, things) ||
         (things.mapped_device != 0 && HasMapped(pid, things.mapped_device))) {

@@ -43,8 +43,10 @@ uint64_t LargestNewVolume(PoolSpace space, PoolFilesystem filesystem,
 // volume that ever shared blocks is taken to share some still: counting them takes too long here.
 bool CanStillAllocate(const Volume& volume, uint64_t allocated_bytes);
 
-// How much of a volume's data may be dirty in the page cache while it runs in an overcommitted
-// pool; 0: no limit. Stopping ext4 flushes what is dirty (os/filesystems.h, ShutDown).
+// Whether stopping it writes what is dirty in the page cache (os/filesystems.h, ShutDown).
+bool IsFlushedWhenStopped(Content content);
+// How much of a volume's data is to be dirty at most while it runs in an overcommitted pool; 0: no
+// limit. The kernel keeps it most of the time only.
 uint64_t DirtyLimitBytes(Content content);
 
 // What may still arrive in the pool between a look and the moment all volumes are stopped: requests
@@ -73,8 +75,10 @@ struct StopLine {
   uint64_t last() const { return (floor_bytes + reserve_bytes) / 4; }
 };
 
+// `dirty_bytes` is what stopping writes, as good as taken already. Not so for the last line: what
+// somebody else took is gone.
 enum class Watermark { kPlenty, kLow, kStop, kLast };
-Watermark JudgeFree(uint64_t free_bytes, const StopLine& line);
+Watermark JudgeFree(uint64_t free_bytes, uint64_t dirty_bytes, const StopLine& line);
 const char* WatermarkName(Watermark mark);  // "ok", "low", "stop", "last"
 
 // How long the pool cannot reach the line, at a speed that no disk below it exceeds.

@@ -1,10 +1,15 @@
 // os/loops.h
 #include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
+#include <string>
 #include <thread>
 
+#include "base/uuid.h"
 #include "os/loop_device.h"
 #include "tests/contract/host_contract.h"
 
@@ -95,6 +100,40 @@ TEST_P(HostContract, AllLoops_TellsEachWithThePathOfItsImage) {
     }
   }
   EXPECT_EQ(found, 2u);
+}
+
+// Nor a child of ours that did not execute its program yet.
+TEST_P(KernelContract, HoldersOf_ADeviceThatWeLookAt_AreNotOurselves) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop attached, host().Attach(image, {}));
+  ASSERT_OK_AND_ASSIGN(const auto ours, host().HoldersOf(attached.loop));
+  EXPECT_EQ(ours, std::vector<std::string>());
+  const pid_t child = fork();
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  ASSERT_GT(child, 0);
+  const auto with_child = host().HoldersOf(attached.loop);
+  kill(child, SIGKILL);
+  EXPECT_EQ(waitpid(child, nullptr, 0), child);
+  ASSERT_OK(with_child);
+  EXPECT_EQ(*with_child, std::vector<std::string>());
+}
+
+TEST_P(KernelContract, DirtyBytes_AreWhatAFlushWrites) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", Content::kExt4, NewUuid()));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, Content::kExt4));
+  const UniqueFd file(openat(mounted.root.get(), "file", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  const std::string data(8 * kMiB, 'd');
+  ASSERT_EQ(write(file.get(), data.data(), data.size()), static_cast<ssize_t>(data.size()));
+  ASSERT_OK_AND_ASSIGN(const uint64_t dirty, host().DirtyBytes({mounted.loop.loop}));
+  ASSERT_OK_AND_ASSIGN(const uint64_t machine, host().MachineDirtyBytes());
+  EXPECT_GE(dirty, data.size());
+  EXPECT_GE(machine, dirty / 2) << "in KiB, or of something else";
+  ASSERT_OK(host().SyncMounted(mounted.root));
+  ASSERT_OK_AND_ASSIGN(const uint64_t flushed, host().DirtyBytes({mounted.loop.loop}));
+  EXPECT_LT(flushed, kMiB);
 }
 
 // The kernel's part of Attachments. All of /proc/partitions instead of its first page fails this

@@ -82,6 +82,8 @@ class FakeHost : public Host {
   std::vector<Loop> OpenLoops();
   // Of the same loops; 0: no limit.
   std::vector<uint64_t> DirtyLimits();
+  // What is dirty above each loop that there is now, and elsewhere.
+  void SetDirtyBytes(uint64_t each_loop, uint64_t rest_of_the_machine);
   size_t MountCount();  // in every namespace, detached ones too
   size_t FrozenCount();
   std::vector<std::string> FilesIn(const std::string& folder);
@@ -121,6 +123,8 @@ class FakeHost : public Host {
   absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) override;
   absl::Status PinLoop(const Loop& loop) override;
   absl::Status LimitDirty(const Loop& loop, uint64_t bytes) override;
+  absl::StatusOr<uint64_t> DirtyBytes(const std::vector<Loop>& loops) override;
+  absl::StatusOr<uint64_t> MachineDirtyBytes() override;
   absl::Status Detach(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
   absl::StatusOr<bool> IsAttached(const Loop& loop) override;
@@ -228,6 +232,7 @@ class FakeHost : public Host {
   std::vector<std::string> target_roots_;
   bool can_grow_ext4_mounted_ = false;
   int64_t now_seconds_ = 1'700'000'000;
+  uint64_t dirty_elsewhere_ = 0;
 
   std::map<int, std::weak_ptr<FakeLoop>> loops_;
   std::set<LoopPtr> pinned_;  // not autoclear

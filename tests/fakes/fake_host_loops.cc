@@ -105,6 +105,29 @@ absl::Status FakeHost::LimitDirty(const Loop& loop, uint64_t bytes) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint64_t> FakeHost::DirtyBytes(const std::vector<Loop>& loops) {
+  const auto lock = Enter();
+  uint64_t bytes = 0;
+  for (const Loop& loop : loops) {
+    const LoopPtr found = FindLoop(loop);
+    if (found) bytes += found->dirty_bytes;
+  }
+  return bytes;
+}
+
+absl::StatusOr<uint64_t> FakeHost::MachineDirtyBytes() {
+  const auto lock = Enter();
+  uint64_t bytes = dirty_elsewhere_;
+  for (const LoopPtr& loop : LiveLoops()) bytes += loop->dirty_bytes;
+  return bytes;
+}
+
+void FakeHost::SetDirtyBytes(uint64_t each_loop, uint64_t rest_of_the_machine) {
+  const auto lock = Enter();
+  for (const LoopPtr& loop : LiveLoops()) loop->dirty_bytes = each_loop;
+  dirty_elsewhere_ = rest_of_the_machine;
+}
+
 bool FakeHost::IsHeld(const LoopPtr& loop) {
   return !loop->super.expired() || !loop->foreign_openers.empty() ||
          std::any_of(handles_.begin(), handles_.end(),

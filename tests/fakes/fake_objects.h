@@ -60,6 +60,7 @@ struct FakeLoop {
   bool autoclear = true;
   uint64_t sequence = 0;           // of attachments since the boot
   uint64_t dirty_limit_bytes = 0;  // 0: none
+  uint64_t dirty_bytes = 0;
   std::weak_ptr<FakeSuper> super;  // the filesystem mounted from it
   std::vector<std::string> foreign_openers;
 };

@@ -54,6 +54,8 @@ class FaultyHost final : public Host {
   MUTATING(absl::StatusOr<AttachedLoop>, Attach, (const UniqueFd& image, const LoopOptions& options), (image, options))
   MUTATING(absl::Status, PinLoop, (const Loop& loop), (loop))
   MUTATING(absl::Status, LimitDirty, (const Loop& loop, uint64_t bytes), (loop, bytes))
+  READING(absl::StatusOr<uint64_t>, DirtyBytes, (const std::vector<Loop>& loops), (loops))
+  READING(absl::StatusOr<uint64_t>, MachineDirtyBytes, (), ())
   MUTATING(absl::Status, Detach, (const Loop& loop), (loop))
   READING(absl::StatusOr<std::vector<Loop>>, Attachments, (const FileFacts& image), (image))
   READING(absl::StatusOr<bool>, IsAttached, (const Loop& loop), (loop))

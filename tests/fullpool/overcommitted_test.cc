@@ -152,7 +152,8 @@ TEST_P(OvercommittedPool, RunningFull_StopsItsVolumes_LosesNothing_AndEverything
   EXPECT_EQ(Status()["stopped_volumes"], 2);
   for (const Workload& workload : workloads_) Count(workload);
   TheTotals().stops += workloads_.size();
-  EXPECT_GT(lowest, 0u) << "the pool was empty before its volumes were stopped";
+  // The last line, below which volumes with a full reserve are stopped as well, is not as high.
+  EXPECT_GT(lowest, line / 4) << "they were stopped too late";
   // What is promised in full is neither stopped nor short of anything.
   for (const auto& writer : full.writers) {
     EXPECT_TRUE(writer->EndsWithin(std::chrono::seconds(60)));
@@ -164,12 +165,12 @@ TEST_P(OvercommittedPool, RunningFull_StopsItsVolumes_LosesNothing_AndEverything
             << " tries after the stop all failed, longest call " << longest_ms << " ms\n";
   ASSERT_FALSE(HasFailure());
   for (Workload& workload : workloads_) ASSERT_OK(PutAway(workload.claim));
-  ASSERT_TRUE(Refused(Stage(workloads_[0].claim), absl::StatusCode::kResourceExhausted,
-                      {workloads_[0].claim.id, "free"}));
   // Not a byte is left; a delete works all the same, with and without a restart before it.
   ASSERT_OK(PutAway(full.claim));
   FillUp();
   EXPECT_LT(FreeNow(), kMiB);
+  ASSERT_TRUE(Refused(Stage(workloads_[0].claim), absl::StatusCode::kResourceExhausted,
+                      {workloads_[0].claim.id, "free"}));
   if (seed_ % 2 == 0) KillAndRestart();
   ASSERT_OK(Delete(spare));
   RemoveForeignFiles();

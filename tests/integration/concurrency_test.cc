@@ -1,7 +1,11 @@
 // Calls that meet each other: what the load suite found, made likely.
+#include <fcntl.h>
+
 #include <atomic>
+#include <chrono>
 #include <thread>
 
+#include "os/unique_fd.h"
 #include "tests/integration/integration_test.h"
 
 namespace holdfast {
@@ -39,6 +43,24 @@ TEST_F(ConcurrencyTest, Unpublish_BesideStats_IsNotRefused) {
     }
   });
   EXPECT_GT(answered, 0);
+}
+
+// mkfs.btrfs of another volume opens every device, for a moment: a staged raw block volume that
+// kubelet forgot was said to be in use.
+TEST_F(ConcurrencyTest, DeleteOfAForgottenRawBlockVolume_BesideLooksAtItsDevice_IsNotRefused) {
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_OK_AND_ASSIGN(const Claim claim,
+                         Create({.name = "forgotten", .content = Content::kBlock}));
+    ASSERT_OK(Stage(claim));
+    const std::string device = LoopsOfImage(claim).at(0);
+    const auto look = [&](CsiClient&) {
+      UniqueFd opened(open(device.c_str(), O_RDONLY | O_CLOEXEC));
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+      opened.Close();
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    };
+    Beside(look, [&] { EXPECT_OK(Delete(claim)); });
+  }
 }
 
 // A restore takes no lock on its snapshot: deleted in between, it was said to be lost.

@@ -228,6 +228,46 @@ TEST_F(FailStopTest, WhatIsDirtyOfExt4_IsLimited_AlsoOfWhatRanBeforeTheStart) {
   EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(0));
 }
 
+TEST_F(FailStopTest, WhatStoppingWouldWrite_IsAsGoodAsTaken) {
+  const std::string ext4 = Make("one", "0");
+  MustStage(ext4);
+  Tend();
+  LeaveFree(Status().stop_line_bytes + 100 * kMiB);
+  rig_.machine.SetDirtyBytes(99 * kMiB, kGiB);
+  Look();
+  EXPECT_TRUE(Answers(ext4))
+      << "there is room for what is dirty of it; the rest is not written here";
+  rig_.machine.SetDirtyBytes(101 * kMiB, 0);
+  Look();
+  EXPECT_FALSE(Answers(ext4));
+  EXPECT_THAT(told_, ::testing::Contains(HasSubstr(ext4 + " was stopped")));
+}
+
+TEST_F(FailStopTest, WhatIsDirtyOfXfs_IsDroppedWhenItIsStopped_AndTakesNothing) {
+  const std::string xfs = Make("two", "0", "thin", "xfs");
+  MustStage(xfs, "xfs");
+  Tend();
+  LeaveFree(Status().stop_line_bytes + 8 * kMiB);
+  rig_.machine.SetDirtyBytes(kGiB, kGiB);
+  Look();
+  EXPECT_TRUE(Answers(xfs));
+}
+
+TEST_F(FailStopTest, WhatIsDirtyOfAVolumeThatRanBeforeTheStart_CountsAsSoonAsItIsFound) {
+  const std::string ext4 = Make("one", "0");
+  MustStage(ext4);
+  LeaveFree(Status().stop_line_bytes + 100 * kMiB);
+  rig_.machine.SetDirtyBytes(10 * kMiB, kGiB);
+  rig_.Restart();
+  Look();
+  Tend();
+  Look();
+  EXPECT_TRUE(Answers(ext4));
+  rig_.machine.SetDirtyBytes(101 * kMiB, 0);
+  Look();
+  EXPECT_FALSE(Answers(ext4));
+}
+
 class NoOvercommit : public FailStopTest {
  protected:
   NoOvercommit() : FailStopTest(false) {}

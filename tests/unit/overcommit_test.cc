@@ -90,13 +90,17 @@ TEST(Overcommit, Watermarks_StandInOrder) {
   const StopLine line{
       .protected_bytes = 100 * kMiB, .floor_bytes = 40 * kMiB, .reserve_bytes = 60 * kMiB};
   EXPECT_EQ(line.stop(), 200 * kMiB);
-  EXPECT_EQ(JudgeFree(line.low(), line), Watermark::kPlenty);
-  EXPECT_EQ(JudgeFree(line.low() - 1, line), Watermark::kLow);
-  EXPECT_EQ(JudgeFree(line.stop(), line), Watermark::kLow);
-  EXPECT_EQ(JudgeFree(line.stop() - 1, line), Watermark::kStop);
-  EXPECT_EQ(JudgeFree(line.last(), line), Watermark::kStop);
-  EXPECT_EQ(JudgeFree(line.last() - 1, line), Watermark::kLast);
-  EXPECT_EQ(JudgeFree(0, line), Watermark::kLast);
+  EXPECT_EQ(JudgeFree(line.low(), 0, line), Watermark::kPlenty);
+  EXPECT_EQ(JudgeFree(line.low() - 1, 0, line), Watermark::kLow);
+  EXPECT_EQ(JudgeFree(line.stop(), 0, line), Watermark::kLow);
+  EXPECT_EQ(JudgeFree(line.stop() - 1, 0, line), Watermark::kStop);
+  EXPECT_EQ(JudgeFree(line.last(), 0, line), Watermark::kStop);
+  EXPECT_EQ(JudgeFree(line.last() - 1, 0, line), Watermark::kLast);
+  EXPECT_EQ(JudgeFree(0, 0, line), Watermark::kLast);
+  EXPECT_EQ(JudgeFree(line.stop() + kMiB, kMiB, line), Watermark::kLow);
+  EXPECT_EQ(JudgeFree(line.stop() + kMiB, kMiB + 1, line), Watermark::kStop);
+  EXPECT_EQ(JudgeFree(line.stop() + kMiB, kGiB, line), Watermark::kStop)
+      << "what is dirty is not gone yet";
 }
 
 TEST(Overcommit, NextLook_ComesBeforeAFastDiskReachesTheLine) {

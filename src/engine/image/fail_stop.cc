@@ -1,7 +1,6 @@
 #include "engine/image/fail_stop.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <optional>
 #include <utility>
 
@@ -11,10 +10,9 @@
 #include "base/sizes.h"
 #include "base/status_macros.h"
 #include "engine/image/ballast.h"
-#include "engine/image/space_meter.h"
+#include "engine/image/dirty_data.h"
 #include "engine/image/stop_volumes.h"
 #include "engine/image/trash.h"
-#include "os/process.h"
 
 namespace holdfast {
 namespace {
@@ -31,7 +29,7 @@ constexpr std::chrono::seconds kCountedLineLasts{3};
 // While a pool is below its line nothing is staged, so nothing new can take from it quickly.
 constexpr milliseconds kWaitWhileStopped{20};
 constexpr milliseconds kWaitAfterError{100};
-constexpr std::chrono::seconds kTendEvery{1};
+constexpr std::chrono::seconds kLongestWait{1};
 constexpr int kPurgesInARow = 64;
 
 // false: there is no trash. A restore takes an entry and its file under the same lock.
@@ -68,6 +66,9 @@ struct FailStop::Watched {
   explicit Watched(Pool& pool_in) : pool(pool_in) {}
   Pool& pool;
   std::atomic<uint64_t> stop_count{0};
+
+  DirtyData dirty;
+  std::atomic<bool> dirty_known{false};  // of what ran before the process began
 
   bool told_low = false, limited_running = false;  // Tend's alone
   bool was_last = false;                           // Look's alone: at the look before
@@ -119,58 +120,72 @@ FailStop::Watched* FailStop::Find(const Pool& pool) const {
 }
 
 milliseconds FailStop::Look(const Tell& tell) {
-  milliseconds next = kTendEvery;
+  milliseconds next = kLongestWait;
   for (const auto& watched : watched_) next = std::min(next, LookAt(*watched, tell));
   return next;
 }
 
+// kBound: with all that is dirty on the machine.
+absl::StatusOr<FailStop::Left> FailStop::ReadLeft(Watched& watched, Precision precision) {
+  Left left;
+  // Before what is free, so that what is written in between counts twice, not never.
+  if (watched.dirty_known && precision == Precision::kBound) {
+    ASSIGN_OR_RETURN(left.dirty_bytes, host_.MachineDirtyBytes());
+  } else if (watched.dirty_known) {
+    ASSIGN_OR_RETURN(left.dirty_bytes, watched.dirty.BytesOf(host_, Candidates(watched, false)));
+  }
+  ASSIGN_OR_RETURN(const FolderFilesystem filesystem, host_.DescribeFilesystem(watched.pool.root));
+  left.free_bytes = filesystem.free_bytes;
+  return left;
+}
+
 milliseconds FailStop::LookAt(Watched& watched, const Tell& tell) {
   // Read before the line: a volume with a full reserve that writes in between lowers both.
-  const auto filesystem = host_.DescribeFilesystem(watched.pool.root);
-  if (!filesystem.ok()) {
-    tell(fmt::format("pool {}: {}", watched.pool.name(),
-                     std::string(filesystem.status().message())));
-    return kWaitAfterError;
-  }
-  const uint64_t free_bytes = filesystem->free_bytes;
-  if (const absl::Status measured = Measure(watched, free_bytes); !measured.ok()) {
-    tell(fmt::format("pool {}: {}", watched.pool.name(), std::string(measured.message())));
-    return kWaitAfterError;
-  }
+  absl::StatusOr<Left> left = ReadLeft(watched, Precision::kBound);
+  absl::Status looked = left.ok() ? Measure(watched, left->bytes()) : left.status();
   const StopLine line = watched.Line();
-  const Watermark mark = JudgeFree(free_bytes, line);
+  if (looked.ok() && JudgeFree(left->free_bytes, left->dirty_bytes, line) != Watermark::kPlenty) {
+    left = ReadLeft(watched, Precision::kExact);
+    looked = left.status();
+  }
+  if (!looked.ok()) {
+    tell(fmt::format("pool {}: {}", watched.pool.name(), std::string(looked.message())));
+    return kWaitAfterError;
+  }
+  const Watermark mark = JudgeFree(left->free_bytes, left->dirty_bytes, line);
   if (mark < Watermark::kStop) {
     watched.was_last = false;
-    return NextLook(free_bytes, line.stop());
+    return NextLook(left->bytes(), line.stop());
   }
-  Stop(watched, mark, free_bytes, tell);
+  Stop(watched, mark, left->bytes(), tell);
   return kWaitWhileStopped;
 }
 
 // The bound while that is enough, by counting when it is not, and nothing is stopped by a bound. It
 // is counted while the line is still far enough away for the time that this takes.
-absl::Status FailStop::Measure(Watched& watched, uint64_t free_bytes) {
+absl::Status FailStop::Measure(Watched& watched, uint64_t left) {
   const uint64_t admissions = watched.pool.admissions;
   {
     const std::lock_guard lock(watched.mutex);
     const auto age = steady_clock::now() - watched.measured_at;
     const bool lasts = watched.admissions == admissions &&
                        age < (watched.counted ? kCountedLineLasts : kLineLasts);
-    const bool near = free_bytes < watched.line.low() + watched.line.reserve_bytes;
+    const bool near = left < watched.line.low() + watched.line.reserve_bytes;
     if (lasts && (watched.counted || !near)) return absl::OkStatus();
   }
-  return MeasureAnew(watched, free_bytes);
+  return MeasureAnew(watched, left);
 }
 
-absl::Status FailStop::MeasureAnew(Watched& watched, uint64_t free_bytes) {
+absl::Status FailStop::MeasureAnew(Watched& watched, uint64_t left) {
   const uint64_t admissions = watched.pool.admissions;
   const uint64_t resumes = watched.Resumes();
   ASSIGN_OR_RETURN(auto volumes, watched.pool.catalog->AllVolumes());
+  watched.dirty.Keep(volumes);
   std::erase_if(volumes, [](const Volume& volume) {
     return volume.stage.last_end != LastEnd::kStaged || !CanBeStopped(volume.content);
   });
   ASSIGN_OR_RETURN(StopLine line, MeasureStopLine(watched.pool, Precision::kBound));
-  const bool near = free_bytes < line.low() + line.reserve_bytes;
+  const bool near = left < line.low() + line.reserve_bytes;
   if (near) {
     ASSIGN_OR_RETURN(line, MeasureStopLine(watched.pool, Precision::kExact));
   }
@@ -194,7 +209,8 @@ std::vector<Volume> FailStop::Candidates(Watched& watched, bool all) {
   return candidates;
 }
 
-void FailStop::Stop(Watched& watched, Watermark mark, uint64_t free_bytes, const Tell& tell) {
+// `left`: bytes free less those that are dirty.
+void FailStop::Stop(Watched& watched, Watermark mark, uint64_t left, const Tell& tell) {
   // Those with a full reserve not before stopping the others was seen to be too little.
   const bool all = mark == Watermark::kLast && watched.was_last;
   watched.was_last = mark == Watermark::kLast;
@@ -212,10 +228,10 @@ void FailStop::Stop(Watched& watched, Watermark mark, uint64_t free_bytes, const
     const StopRecord record{.incarnation = volume.incarnation,
                             .volume_id = volume.id,
                             .stopped_unix_nanos = clock_.UnixNanos(),
-                            .free_bytes = free_bytes,
+                            .free_bytes = left,
                             .stop_bytes = watched.Line().stop()};
     tell(fmt::format("volume {} was stopped: pool {} has {} free, below its line of {}", volume.id,
-                     watched.pool.name(), FormatBytes(free_bytes), FormatBytes(record.stop_bytes)));
+                     watched.pool.name(), FormatBytes(left), FormatBytes(record.stop_bytes)));
     const std::lock_guard lock(watched.mutex);
     watched.stopped.push_back({record, false});
   }
@@ -249,7 +265,7 @@ void FailStop::PurgeWhileLow(Watched& watched, const Tell& tell) {
   for (int i = 0; i < kPurgesInARow; ++i) {
     const auto filesystem = host_.DescribeFilesystem(watched.pool.root);
     if (!filesystem.ok()) return;
-    const bool low = JudgeFree(filesystem->free_bytes, line) != Watermark::kPlenty;
+    const bool low = JudgeFree(filesystem->free_bytes, 0, line) != Watermark::kPlenty;
     if (low != watched.told_low) {
       tell(fmt::format("pool {} {}: {} free, its volumes are stopped below {}", watched.pool.name(),
                        low ? "runs low" : "has room again", FormatBytes(filesystem->free_bytes),
@@ -269,8 +285,9 @@ void FailStop::PurgeWhileLow(Watched& watched, const Tell& tell) {
 void FailStop::Tend(const Tell& tell) {
   for (const auto& watched : watched_) {
     if (!watched->limited_running) {
-      const absl::Status limited = LimitDirtyOfRunning(watched->pool);
+      const absl::Status limited = LimitDirtyOfRunning(watched->pool, watched->dirty);
       watched->limited_running = limited.ok();
+      watched->dirty_known = true;
       if (!limited.ok()) tell(std::string(limited.message()));
     }
     PurgeWhileLow(*watched, tell);
@@ -331,8 +348,11 @@ absl::Status FailStop::CheckRoomToRun(Pool& pool, const Volume& volume, const Un
 }
 
 absl::Status FailStop::LimitDirty(const Pool& pool, const Volume& volume, const Loop& loop) {
+  Watched* const watched = Find(pool);
   const uint64_t bytes = DirtyLimitBytes(volume.content);
-  return Find(pool) == nullptr || bytes == 0 ? absl::OkStatus() : host_.LimitDirty(loop, bytes);
+  if (watched == nullptr || bytes == 0) return absl::OkStatus();
+  watched->dirty.Note(volume, loop);
+  return host_.LimitDirty(loop, bytes);
 }
 
 absl::Status FailStop::Resume(Pool& pool, const Volume& volume) {
@@ -357,33 +377,5 @@ uint64_t FailStop::StopCount(const Pool& pool) const {
   const Watched* const watched = Find(pool);
   return watched == nullptr ? 0 : watched->stop_count.load();
 }
-
-namespace {
-
-// Runs `turn`, which says when it is due again, until the thread is to stop.
-std::jthread Repeat(std::function<milliseconds()> turn, bool preferred) {
-  return std::jthread([turn = std::move(turn), preferred](const std::stop_token& stop) {
-    if (preferred) PreferThisThread();
-    std::mutex mutex;
-    std::condition_variable_any wake;
-    std::unique_lock lock(mutex);
-    while (!stop.stop_requested()) {
-      const milliseconds next = turn();
-      wake.wait_for(lock, stop, next, [&stop] { return stop.stop_requested(); });
-    }
-  });
-}
-
-}  // namespace
-
-FailStopThreads::FailStopThreads(FailStop& fail_stop, FailStop::Tell tell)
-    : tell_(std::move(tell)),
-      looking_(Repeat([this, &fail_stop] { return fail_stop.Look(tell_); }, true)),
-      tending_(Repeat(
-          [this, &fail_stop] {
-            fail_stop.Tend(tell_);
-            return milliseconds(kTendEvery);
-          },
-          false)) {}
 
 }  // namespace holdfast

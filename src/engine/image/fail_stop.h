@@ -7,11 +7,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/sizes.h"
 #include "engine/image/pool.h"
+#include "engine/image/space_meter.h"
 #include "volume/overcommit.h"
 
 namespace holdfast {
@@ -53,29 +54,25 @@ class FailStop {
  private:
   struct Watched;
   struct Stopped;
+  // What stopping would write is as good as taken already.
+  struct Left {
+    uint64_t free_bytes = 0, dirty_bytes = 0;
+    uint64_t bytes() const { return SaturatingSubtract(free_bytes, dirty_bytes); }
+  };
 
   Watched* Find(const Pool& pool) const;
   std::chrono::milliseconds LookAt(Watched& watched, const Tell& tell);
-  absl::Status Measure(Watched& watched, uint64_t free_bytes);
-  absl::Status MeasureAnew(Watched& watched, uint64_t free_bytes);
+  absl::StatusOr<Left> ReadLeft(Watched& watched, Precision precision);
+  absl::Status Measure(Watched& watched, uint64_t left);
+  absl::Status MeasureAnew(Watched& watched, uint64_t left);
   static std::vector<Volume> Candidates(Watched& watched, bool all);
-  void Stop(Watched& watched, Watermark mark, uint64_t free_bytes, const Tell& tell);
+  void Stop(Watched& watched, Watermark mark, uint64_t left, const Tell& tell);
   void RecordStops(Watched& watched);
   void PurgeWhileLow(Watched& watched, const Tell& tell);
 
   Host& host_;
   const Clock& clock_;
   std::vector<std::unique_ptr<Watched>> watched_;
-};
-
-// The two threads of a FailStop that is not idle; they end with the object.
-class FailStopThreads {
- public:
-  FailStopThreads(FailStop& fail_stop, FailStop::Tell tell);
-
- private:
-  const FailStop::Tell tell_;
-  std::jthread looking_, tending_;
 };
 
 }  // namespace holdfast

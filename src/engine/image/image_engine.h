@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "engine/image/discard.h"
 #include "engine/image/fail_stop.h"
+#include "engine/image/fail_stop_threads.h"
 #include "engine/image/image_files.h"
 #include "engine/image/pool.h"
 #include "engine/image/space_meter.h"

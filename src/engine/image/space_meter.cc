@@ -291,7 +291,7 @@ absl::Status DescribeOvercommit(const Pool& pool, PoolStatus& status) {
   status.overcommit = true;
   ASSIGN_OR_RETURN(const StopLine line, MeasureStopLine(pool, Precision::kExact));
   status.stop_line_bytes = line.stop();
-  status.watermark = JudgeFree(status.space.free_bytes, line);
+  status.watermark = JudgeFree(status.space.free_bytes, 0, line);
   ASSIGN_OR_RETURN(const auto stops, pool.catalog->ListStops());
   status.stopped_volumes = stops.size();
   for (const Ballast ballast : {Ballast::kVolumes, Ballast::kCatalog}) {

@@ -40,7 +40,7 @@ absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume) {
 
 }  // namespace
 
-absl::Status LimitDirtyOfRunning(const Pool& pool) {
+absl::Status LimitDirtyOfRunning(const Pool& pool, DirtyData& dirty) {
   Host& host = pool.host;
   ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
   for (const Volume& volume : volumes) {
@@ -51,7 +51,10 @@ absl::Status LimitDirtyOfRunning(const Pool& pool) {
     if (!image) continue;
     ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(*image));
     ASSIGN_OR_RETURN(const auto loops, host.Attachments(facts));
-    for (const Loop& loop : loops) RETURN_IF_ERROR(host.LimitDirty(loop, bytes));
+    for (const Loop& loop : loops) {
+      dirty.Note(volume, loop);
+      RETURN_IF_ERROR(host.LimitDirty(loop, bytes));
+    }
   }
   return absl::OkStatus();
 }

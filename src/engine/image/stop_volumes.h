@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/image/dirty_data.h"
 #include "engine/image/pool.h"
 #include "volume/volume.h"
 
@@ -14,8 +15,8 @@ namespace holdfast {
 // that holds one may be what waits for space.
 std::vector<absl::StatusOr<bool>> StopVolumes(const Pool& pool, const std::vector<Volume>& volumes);
 
-// Limits what is dirty of the volumes that run (volume/overcommit.h): they may have been staged
-// before the pool was overcommitted.
-absl::Status LimitDirtyOfRunning(const Pool& pool);
+// Limits what is dirty of the volumes that run (volume/overcommit.h), and notes their devices: they
+// may have been staged before this process began, or before the pool was overcommitted.
+absl::Status LimitDirtyOfRunning(const Pool& pool, DirtyData& dirty);
 
 }  // namespace holdfast
