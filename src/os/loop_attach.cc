@@ -5,7 +5,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "base/sizes.h"
 #include "base/status_macros.h"
@@ -18,8 +21,19 @@
 namespace holdfast {
 namespace {
 
-// GET_FREE only looks: others take the number before us as often as they are many.
-constexpr int kMaxTries = 256;
+constexpr std::chrono::seconds kTakeLimit{5};
+constexpr std::chrono::milliseconds kLongestPause{2};
+constexpr int kTriesBeforeANewOne = 32;
+
+// GET_FREE only looks: others take the number before us as often as they are many. And as long as
+// somebody is about to take it, or has it open exclusively, it names no other.
+absl::StatusOr<int> FindFree(const UniqueFd& control, int attempt) {
+  const bool anew = attempt % kTriesBeforeANewOne == kTriesBeforeANewOne - 1;
+  const int number =
+      anew ? ioctl(control.get(), LOOP_CTL_ADD, -1) : ioctl(control.get(), LOOP_CTL_GET_FREE);
+  if (number >= 0) return number;
+  return ErrnoStatus(errno, anew ? "LOOP_CTL_ADD" : "LOOP_CTL_GET_FREE", "/dev/loop-control");
+}
 
 absl::Status CheckReadBack(const Loop& loop, const LoopOptions& options) {
   const std::string block =
@@ -92,12 +106,14 @@ absl::Status ForgetDirtyLimit(int number) {
 absl::StatusOr<AttachedLoop> LinuxHost::Attach(const UniqueFd& image, const LoopOptions& options) {
   const UniqueFd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
   if (!control.valid()) return ErrnoStatus(errno, "open", "/dev/loop-control");
-  for (int attempt = 0; attempt < kMaxTries; ++attempt) {
-    const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
-    if (number < 0) return ErrnoStatus(errno, "LOOP_CTL_GET_FREE", FdName(image));
+  const auto deadline = std::chrono::steady_clock::now() + kTakeLimit;
+  std::chrono::microseconds pause{100};
+  for (int attempt = 0; std::chrono::steady_clock::now() < deadline; ++attempt) {
+    ASSIGN_OR_RETURN(const int number, FindFree(control, attempt));
     ASSIGN_OR_RETURN(std::optional<AttachedLoop> attached, Configure(number, image, options));
     if (!attached.has_value()) {
-      usleep(100);
+      std::this_thread::sleep_for(pause);
+      pause = std::min<std::chrono::microseconds>(pause * 11 / 10, kLongestPause);
       continue;
     }
     RETURN_IF_ERROR(ForgetDirtyLimit(number));
@@ -113,8 +129,10 @@ absl::StatusOr<AttachedLoop> LinuxHost::Attach(const UniqueFd& image, const Loop
     }
     RemoveLoopDevice(number);
   }
-  return absl::UnavailableError(fmt::format(
-      "LOOP_CTL_GET_FREE {}: no loop device was free {} times in a row", FdName(image), kMaxTries));
+  return absl::UnavailableError(
+      fmt::format("{}: expected a free loop device within {} s, found every one taken by others "
+                  "meanwhile; try again",
+                  FdName(image), kTakeLimit.count()));
 }
 
 }  // namespace holdfast

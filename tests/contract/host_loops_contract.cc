@@ -1,11 +1,15 @@
 // os/loops.h
 #include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <string>
 #include <thread>
 
@@ -195,6 +199,18 @@ TEST_P(HostContract, Attach_WhileABystanderOpensDevices_LeavesNoSecondAttachment
     }
   }
   EXPECT_EQ(twice, 0u);
+}
+
+// The kernel names it again and again.
+TEST_P(KernelContract, Attach_WhileTheFirstFreeDeviceIsHeldExclusively_TakesAnother) {
+  const UniqueFd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+  const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
+  ASSERT_GE(number, 0);
+  const UniqueFd held(open(LoopPath(number).c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
+  ASSERT_TRUE(held.valid()) << std::strerror(errno);
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop attached, host().Attach(image, {}));
+  EXPECT_NE(attached.loop.number, number);
 }
 
 TEST_P(HostContract, Detach_WhileItIsOpen_IsFailedPrecondition) {

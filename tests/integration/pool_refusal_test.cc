@@ -68,22 +68,44 @@ TEST_F(PoolRefusalTest, PoolOnXfsWithoutReflink_IsRefused) {
   ExpectRefusedAtStart(disk.path(), {"xfs without reflink", "mkfs.xfs -m reflink=1"});
 }
 
-TEST_F(PoolRefusalTest, BtrfsWithQuotas_IsRefused_UntilTheyAreDisabled) {
-  const ScratchDisk& disk = AddPool(PoolKind::kBtrfs);
+// Somebody enables them when volumes are there: nothing more is promised, what is there can be
+// used, put away and deleted, also after a restart, and other pools keep working.
+TEST_F(PoolRefusalTest, BtrfsWithQuotas_PromisesNothingNew_UntilTheyAreDisabled) {
+  const ScratchDisk& disk = AddDisk("second", 4 * kGiB, MkfsOf(PoolKind::kBtrfs));
+  const std::vector<std::string> init = {
+      ProgramPath("holdfastctl"), "pool", "init", disk.path(), "--name", "second"};
   MustRun({"btrfs", "quota", "enable", disk.path()});
-  ExpectRefusedAtStart(disk.path(), {"a btrfs without quotas", "btrfs quota disable"});
+  EXPECT_NE(Execute(init).output.find("a btrfs without quotas"), std::string::npos);
   MustRun({"btrfs", "quota", "disable", disk.path()});
+  MustRun(init);
+  driver().flags() = {"--pool", disk.path()};
   Restart();
-  ASSERT_OK_AND_ASSIGN(const Claim there,
-                       Create({.name = "there", .parameters = {{"pool", "second"}}}));
-  // While it is served: nothing more is promised, what is there can be used and deleted.
+  const auto in_second = [](const std::string& name) {
+    return Wanted{.name = name, .parameters = {{"pool", "second"}}};
+  };
+  ASSERT_OK_AND_ASSIGN(const Claim there, Create(in_second("there")));
+  ASSERT_OK_AND_ASSIGN(const Claim shown, Create(in_second("shown")));
+  ASSERT_OK(Show(shown));
   MustRun({"btrfs", "quota", "enable", disk.path()});
-  EXPECT_TRUE(Refused(Create({.name = "more", .parameters = {{"pool", "second"}}}).status(),
-                      absl::StatusCode::kFailedPrecondition, {"btrfs quota disable"}));
-  EXPECT_OK(Show(there));
-  EXPECT_OK(PutAway(there));
-  EXPECT_OK(Delete(there));
+  for (const bool restarted : {false, true}) {
+    if (restarted) Restart();
+    EXPECT_TRUE(Refused(Create(in_second("more")).status(), absl::StatusCode::kFailedPrecondition,
+                        {"a btrfs without quotas", "btrfs quota disable"}));
+    csi::v1::GetCapacityRequest asked;
+    (*asked.mutable_parameters())["pool"] = "second";
+    EXPECT_TRUE(Refused(csi().Call(asked).status(), absl::StatusCode::kFailedPrecondition,
+                        {"btrfs quota disable"}));
+    ASSERT_OK_AND_ASSIGN(const auto elsewhere, csi().Call(csi::v1::GetCapacityRequest()));
+    EXPECT_GT(elsewhere.available_capacity(), 0);
+    ASSERT_OK_AND_ASSIGN(const Claim beside, Create({.name = "beside"}));
+    ASSERT_OK(Delete(beside));
+    EXPECT_OK(Show(there));
+    EXPECT_OK(PutAway(there));
+  }
+  EXPECT_OK(PutAway(shown));
+  EXPECT_OK(Delete(shown));
   MustRun({"btrfs", "quota", "disable", disk.path()});
+  EXPECT_OK(Create(in_second("more")));
 }
 
 TEST_F(PoolRefusalTest, MissingFolder_AndEmptyFolder_AreRefused) {

@@ -161,11 +161,13 @@ absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
     const Volume volume = NewVolumeRow(*pool, request, content, capacity);
     const SpaceRequest need{.bound_bytes = BytesToMake(request.parameters, content, capacity),
                             .provisioned_bytes = capacity};
-    last = AdmitRow(*pool, need,
-                    [&] { return pool->catalog->InsertVolume(volume, Outlives::kProcess); });
-    if (absl::IsResourceExhausted(last)) continue;
-    RETURN_IF_ERROR(last);
-    return Commit(*pool, volume, MakeEmptyImage(*pool, volume));
+    const absl::Status admitted = AdmitRow(
+        *pool, need, [&] { return pool->catalog->InsertVolume(volume, Outlives::kProcess); });
+    if (admitted.ok()) return Commit(*pool, volume, MakeEmptyImage(*pool, volume));
+    const bool full = absl::IsResourceExhausted(admitted);
+    // Or it promises nothing at present. Whatever else it is may have left a row.
+    if (!full && !absl::IsFailedPrecondition(admitted)) return admitted;
+    if (full || !absl::IsResourceExhausted(last)) last = admitted;
   }
   return last;
 }

@@ -274,21 +274,28 @@ absl::StatusOr<CapacityAnswer> ImageEngine::GetCapacity(const ClassParameters& p
   ASSIGN_OR_RETURN(const auto pools, CandidatePools(parameters.pool));
   CapacityAnswer answer{.minimum_volume_bytes =
                             MinimumCapacityBytes(content.value_or(Content::kExt4))};
+  absl::Status promises_nothing;
   for (const Pool* pool : pools) {
     if (!CheckOvercommit(parameters, content.value_or(Content::kExt4), pool->name(),
                          pool->catalog->identity().overcommit)
              .ok()) {
       continue;
     }
-    ASSIGN_OR_RETURN(PoolSpace space, MeasureSpace(*pool, Precision::kExact));
+    auto space = MeasureSpace(*pool, Precision::kExact);
+    if (absl::IsFailedPrecondition(space.status())) {
+      promises_nothing = space.status();
+      continue;
+    }
+    RETURN_IF_ERROR(space.status());
     // A create that would not fit otherwise purges the trash.
-    space.free_bytes += space.trash_bytes;
-    const uint64_t largest = LargestNewVolume(space, pool->filesystem, parameters);
+    space->free_bytes += space->trash_bytes;
+    const uint64_t largest = LargestNewVolume(*space, pool->filesystem, parameters);
     if (largest < answer.minimum_volume_bytes) continue;
     answer.available_bytes += largest;
     answer.maximum_volume_bytes =
         std::min(std::max(answer.maximum_volume_bytes, largest), kMaximumCapacityBytes);
   }
+  if (answer.available_bytes == 0) RETURN_IF_ERROR(promises_nothing);
   return answer;
 }
 

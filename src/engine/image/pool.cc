@@ -59,7 +59,6 @@ absl::StatusOr<PoolFilesystem> CheckFilesystem(Host& host, const std::string& pa
     return Refuse(path, "a writable filesystem", "a read-only one",
                   "look into the kernel log for its errors, then remount it read-write");
   }
-  RETURN_IF_ERROR(CheckNoQuotas(path, found));
   return xfs ? PoolFilesystem::kXfs : PoolFilesystem::kBtrfs;
 }
 
@@ -135,6 +134,8 @@ absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path, const
   Pool pool{.host = host, .path = path};
   ASSIGN_OR_RETURN(pool.root, OpenPoolFolder(host, path));
   ASSIGN_OR_RETURN(pool.filesystem, CheckFilesystem(host, path, pool.root));
+  ASSIGN_OR_RETURN(const FolderFilesystem found, host.DescribeFilesystem(pool.root));
+  RETURN_IF_ERROR(CheckNoQuotas(path, found));
   RETURN_IF_ERROR(TakeLock(host, pool).status());
   RETURN_IF_ERROR(OpenFolders(host, pool));
   RETURN_IF_ERROR(SelfTest(host, pool));

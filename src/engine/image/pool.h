@@ -67,8 +67,8 @@ absl::StatusOr<std::unique_ptr<Pool>> OpenPool(Host& host, const std::string& pa
 // Opens a pool for looking only: no lock, no self-test, the catalog read-only; work/ is left alone.
 absl::StatusOr<std::unique_ptr<Pool>> OpenPoolReadOnly(Host& host, const std::string& path);
 
-// FAILED_PRECONDITION for a btrfs with quotas: a limit may lie below what it says is free, and
-// somebody can enable them at any time.
+// FAILED_PRECONDITION for a btrfs with quotas: a limit may lie below what it says is free. Somebody
+// can enable them at any time: such a pool is served, but nothing new is promised in it.
 absl::Status CheckNoQuotas(const std::string& path, const FolderFilesystem& found);
 
 // The file name of an incarnation.
