@@ -89,7 +89,9 @@ absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& p
   const bool recorded = record.last_end == LastEnd::kStaged && record.boot_id == boot_id &&
                         presence.loop && IsStagedAt(local.volume, *presence.loop, publish.staging);
   const MountEntry* staged = presence.MountAt(publish.staging);
-  const bool shown = presence.loop && (publish.capability.block() || staged != nullptr);
+  // A raw block device that nobody keeps goes with its last user, and its number is another's then.
+  const bool shown =
+      presence.loop && (publish.capability.block() ? !presence.loop->autoclear : staged != nullptr);
   const bool complete = record.terms && (publish.capability.block() || record.root);
   if (!recorded || !complete || !shown) {
     return absl::FailedPreconditionError(

@@ -85,7 +85,14 @@ absl::Status LinuxHost::Detach(const Loop& loop) {
       return ErrnoStatus(errno, "LOOP_CLR_FD", loop.path);
     }
   }
-  ASSIGN_OR_RETURN(const bool cleared, WaitUntilCleared(loop));
+  ASSIGN_OR_RETURN(bool cleared, WaitUntilCleared(loop));
+  if (!cleared && pinned) {
+    // Else the kernel would clear it when its user goes, under whoever shows it by then.
+    const absl::Status kept = PinLoop(loop);
+    ASSIGN_OR_RETURN(const bool attached, IsLoopAttached(loop));
+    if (attached) RETURN_IF_ERROR(kept);
+    cleared = !attached;
+  }
   if (!cleared) {
     ASSIGN_OR_RETURN(const std::vector<std::string> holders, HoldersOf(loop));
     std::string names;

@@ -72,6 +72,28 @@ absl::Status CheckCoversNothing(const TargetPath& path) {
   return absl::OkStatus();
 }
 
+// What lies there would be hidden, and the target could not be removed after its unmount.
+absl::Status CheckHidesNothing(LinuxHost& host, const TargetPath& path, const UniqueFd& place) {
+  struct stat facts;
+  if (fstat(place.get(), &facts) != 0) return ErrnoStatus(errno, "stat", path.given);
+  std::string found;
+  if (S_ISDIR(facts.st_mode)) {
+    ASSIGN_OR_RETURN(const auto inside, host.ListFolder(place));
+    if (inside.empty()) return absl::OkStatus();
+    RETURN_IF_ERROR(CheckCoversNothing(path));
+    ASSIGN_OR_RETURN(const MountIdentity identity, IdentifyMount(place));
+    // What is in a mount stays there beneath the new one.
+    if (!identity.is_root.value_or(false)) found = fmt::format("'{}' in it", inside.front());
+  } else if (S_ISREG(facts.st_mode) && facts.st_size != 0) {
+    found = fmt::format("a file of {} bytes", facts.st_size);
+  }
+  if (found.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(fmt::format(
+      "target {}: expected to be empty, found {}, which would be hidden; look at it and "
+      "move it away",
+      path.given, found));
+}
+
 // The target's parent; a missing one is the caller's mistake.
 absl::StatusOr<UniqueFd> RequireParent(const TargetPath& path) {
   absl::StatusOr<UniqueFd> parent = OpenTargetParent(path);
@@ -97,9 +119,7 @@ absl::Status LinuxHost::MoveMount(const UniqueFd& mount, const std::string& targ
     RETURN_IF_ERROR(place.status());
     RETURN_IF_ERROR(RequireParent(path).status());
     RETURN_IF_ERROR(CheckSameKind(mount, *place, target));
-    // An empty folder, as nearly every target is, has nothing further in.
-    const auto inside = ListFolder(*place);
-    if (!inside.ok() || !inside->empty()) RETURN_IF_ERROR(CheckCoversNothing(path));
+    RETURN_IF_ERROR(CheckHidesNothing(*this, path, *place));
     if (move_mount(mount.get(), "", place->get(), "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
       return ErrnoStatus(errno, "move_mount", target);

@@ -12,11 +12,14 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "base/status_macros.h"
 #include "os/errno_status.h"
 #include "os/linux_host.h"
+#include "os/loop_device.h"
 #include "os/mount_table.h"
 #include "os/processes.h"
+#include "os/small_file.h"
 #include "os/target_path.h"
 
 namespace holdfast {
@@ -44,6 +47,20 @@ std::vector<std::string> HoldersOfMount(const MountEntry& entry) {
     holders = FindHolders(things, kMaxHolders);
   }
   return holders;
+}
+
+// Those that no process has open: loop devices on top of it, and swap.
+absl::StatusOr<std::vector<std::string>> KernelUsersOf(const Loop& loop) {
+  std::vector<std::string> users;
+  ASSIGN_OR_RETURN(const std::vector<int> numbers, BackedLoops());
+  for (const int number : numbers) {
+    if (users.size() >= kMaxHolders) break;
+    const std::string backing = ReadSmallFile(LoopSysfs(number, "loop/backing_file")).value_or("");
+    if (backing == loop.path) users.push_back("loop device " + LoopPath(number));
+  }
+  const std::string swaps = ReadSmallFile("/proc/swaps").value_or("");
+  if (absl::StrContains(swaps, "\n" + loop.path + " ")) users.push_back("swap");
+  return users;
 }
 
 bool IsOurselves(const std::string& holder) {
@@ -95,6 +112,8 @@ absl::Status LinuxHost::Unmount(const std::string& target) {
 }
 
 absl::StatusOr<std::vector<std::string>> LinuxHost::HoldersOf(const Loop& loop) {
+  ASSIGN_OR_RETURN(std::vector<std::string> kernel, KernelUsersOf(loop));
+  if (!kernel.empty()) return kernel;
   HeldThings things;
   // The filesystem's and, of a raw block volume, the device's own users.
   things.filesystem_device = loop.device;

@@ -53,8 +53,8 @@ class LoopDevices {
   virtual absl::Status PinLoop(const Loop& loop) = 0;
   // Detaches a pinned one and removes the device, with which its settings go. A number that only
   // mounts held keeps "no discards" of a thick life; Attach takes it anew when it wants them.
-  // FAILED_PRECONDITION, with who holds it open, when it is not free after a second. OK when it is
-  // already gone or backs something else by now.
+  // FAILED_PRECONDITION, with who holds it open, when it is not free after a second; it stays
+  // pinned then. OK when it is already gone or backs something else by now.
   virtual absl::Status Detach(const Loop& loop) = 0;
   // All loops whose backing file is that one, in every mount namespace. Its filesystem must have
   // answered just now: devices on one that answers nothing (shut down) are taken for others'.

@@ -87,7 +87,7 @@ class Mounts {
   // A detached bind of a device node, for block publishing.
   virtual absl::StatusOr<UniqueFd> CloneDevice(const Loop& loop) = 0;
   // Shows a detached mount at `target`, which exists. The last step of stage and publish.
-  // FAILED_PRECONDITION when something is mounted further in, which it would cover.
+  // FAILED_PRECONDITION when something lies or is mounted in there, which it would hide.
   virtual absl::Status MoveMount(const UniqueFd& mount, const std::string& target) = 0;
 
   // The topmost mount at exactly `target` in our mount namespace, nullopt when it is none.

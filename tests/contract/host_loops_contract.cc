@@ -133,8 +133,9 @@ TEST_P(KernelContract, DirtyBytes_AreWhatAFlushWrites) {
   ASSERT_EQ(write(file.get(), data.data(), data.size()), static_cast<ssize_t>(data.size()));
   ASSERT_OK_AND_ASSIGN(const uint64_t dirty, host().DirtyBytes({mounted.loop.loop}));
   ASSERT_OK_AND_ASSIGN(const uint64_t machine, host().MachineDirtyBytes());
-  EXPECT_GE(dirty, data.size());
-  EXPECT_GE(machine, dirty / 2) << "in KiB, or of something else";
+  // The kernel adds up what its processors counted, not to the last page.
+  EXPECT_GT(dirty, data.size() - kMiB);
+  EXPECT_GT(machine, data.size() / 2) << "in KiB, or of something else";
   ASSERT_OK(host().SyncMounted(mounted.root));
   ASSERT_OK_AND_ASSIGN(const uint64_t flushed, host().DirtyBytes({mounted.loop.loop}));
   EXPECT_LT(flushed, kMiB);
@@ -213,14 +214,17 @@ TEST_P(KernelContract, Attach_WhileTheFirstFreeDeviceIsHeldExclusively_TakesAnot
   EXPECT_NE(attached.loop.number, number);
 }
 
+// And changes nothing: else its user would take it along, from under whoever shows it by then.
 TEST_P(HostContract, Detach_WhileItIsOpen_IsFailedPrecondition) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(const FileFacts facts, host().Describe(image));
   ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {}));
   ASSERT_OK(host().PinLoop(attached.loop));
   EXPECT_CODE(host().Detach(attached.loop), kFailedPrecondition);
-  ASSERT_OK_AND_ASSIGN(const size_t count, CountAttachments(image));
-  EXPECT_EQ(count, 1u);
   attached.fd.Close();
+  ASSERT_OK_AND_ASSIGN(const auto found, host().Attachments(facts));
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_FALSE(found[0].autoclear);
   EXPECT_OK(host().Detach(attached.loop));
   EXPECT_TRUE(IsDetachedSoon(image));
 }

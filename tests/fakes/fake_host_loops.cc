@@ -138,10 +138,11 @@ absl::Status FakeHost::Detach(const Loop& loop) {
   const auto lock = Enter();
   LoopPtr found = FindLoop(loop);
   if (!found) return absl::OkStatus();
-  // LOOP_CLR_FD with users left: the kernel clears it when the last one closes.
-  found->autoclear = true;
-  pinned_.erase(found);
+  const bool pinned = pinned_.erase(found) != 0;
   if (IsHeld(found)) {
+    // LOOP_CLR_FD with users left: the kernel clears it when the last one closes.
+    if (pinned) pinned_.insert(found);
+    found->autoclear = !pinned;
     const std::string who = !found->foreign_openers.empty() ? found->foreign_openers.front()
                             : !found->super.expired()       ? "a mounted filesystem"
                                                             : "this process";

@@ -141,6 +141,10 @@ absl::Status FakeHost::MoveMount(const UniqueFd& mount, const std::string& targe
     return absl::FailedPreconditionError(
         fmt::format("target {}: would cover the mount at {}", target, entry->target));
   }
+  if (folder && !place.inode->entries.empty()) {
+    return absl::FailedPreconditionError(
+        fmt::format("target {}: would hide '{}'", target, place.inode->entries.begin()->first));
+  }
   if (!moved->target.empty()) return KernelError("move_mount", target, EINVAL);
   moved->target = place.path;
   table_.push_back(moved);

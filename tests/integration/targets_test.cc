@@ -1,6 +1,9 @@
 // Paths that are somebody else's, flags that are others, and images that are there twice.
+#include <fcntl.h>
+
 #include <filesystem>
 
+#include "os/unique_fd.h"
 #include "tests/integration/integration_test.h"
 
 namespace holdfast {
@@ -28,6 +31,8 @@ class TargetsTest : public GroundTest {
     return csi().Call(request).status();
   }
 };
+
+class RawBlockTest : public IntegrationTest {};
 
 INSTANTIATE_TEST_SUITE_P(Grounds, TargetsTest, ::testing::ValuesIn(FilesystemGrounds()),
                          GroundName);
@@ -67,6 +72,20 @@ TEST_P(TargetsTest, OverATargetFurtherIn_NothingIsPublished) {
   EXPECT_OK(PublishAt(b, outer));
   EXPECT_OK(PutAway(b));
   EXPECT_OK(Unstage(a));
+}
+
+// Hidden, it would keep every unpublish from removing the target.
+TEST_P(TargetsTest, OverSomebodysFiles_NothingIsPublished) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "over", .content = content()}));
+  ASSERT_OK(Stage(claim));
+  const std::string target = TargetPath(claim);
+  ASSERT_TRUE(fs::create_directories(target + "/lost-data"));
+  EXPECT_TRUE(Refused(Publish(claim), kInUse, {target, "'lost-data'", "move it away"}));
+  EXPECT_FALSE(Mounted(target));
+  ASSERT_TRUE(fs::remove(target + "/lost-data"));
+  EXPECT_OK(Publish(claim));
+  EXPECT_OK(PutAway(claim));
+  EXPECT_FALSE(fs::exists(target));
 }
 
 TEST_P(TargetsTest, StagingPathAsTarget_IsRefusedAndStaysStaged) {
@@ -111,6 +130,37 @@ TEST_P(TargetsTest, Stage_WithACopyOfTheImageMounted_IsRefusedByItsDevice) {
   EXPECT_OK(Stage(claim));  // attached only, it is nobody's filesystem
   MustRun({"losetup", "--detach", loop});
   fs::remove(copy);
+}
+
+// The kernel would have cleared the device when its user went, and a target would have shown
+// whatever got its number next.
+TEST_F(RawBlockTest, UnstageAndDelete_OfADeviceThatIsHeld_ChangeNothing) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "held", .content = Content::kBlock}));
+  ASSERT_OK(Stage(claim));
+  const std::string nested = MustRun({"losetup", "--find", "--show", LoopsOfImage(claim).at(0)});
+  EXPECT_TRUE(Refused(Unstage(claim), kInUse, {nested}));
+  EXPECT_TRUE(Refused(Delete(claim), kInUse));
+  EXPECT_OK(Stage(claim));
+  EXPECT_OK(Publish(claim));
+  MustRun({"losetup", "--detach", nested});
+  EXPECT_EQ(WriteBytes(TargetPath(claim), 0, kMiB, 5), 0);
+  EXPECT_EQ(LoopsOfImage(claim).size(), 1u);
+  EXPECT_OK(PutAway(claim));
+  EXPECT_OK(Delete(claim));
+}
+
+TEST_F(RawBlockTest, Publish_OfADeviceOnItsWayOut_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "going", .content = Content::kBlock}));
+  ASSERT_OK(Stage(claim));
+  const std::string device = LoopsOfImage(claim).at(0);
+  {
+    const UniqueFd user(open(device.c_str(), O_RDONLY | O_CLOEXEC));
+    MustRun({"losetup", "--detach", device});  // by hand: it goes when its user does
+    EXPECT_TRUE(Refused(Publish(claim), kInUse, {"stage it again"}));
+    EXPECT_FALSE(Mounted(TargetPath(claim)));
+  }
+  EXPECT_OK(Show(claim));
+  EXPECT_OK(PutAway(claim));
 }
 
 }  // namespace

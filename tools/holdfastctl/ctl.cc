@@ -221,7 +221,9 @@ int Run(const std::vector<std::string>& arguments, Surroundings& surroundings) {
     const std::vector<std::string> leftovers = line.Leftovers();
     return Misused(leftovers.empty()
                        ? OneLine(error.what())
-                       : fmt::format("expected a command, found '{}'", OneLine(leftovers.front())),
+                       : fmt::format("expected a {}, found '{}'",
+                                     leftovers.front().starts_with('-') ? "known flag" : "command",
+                                     OneLine(leftovers.front())),
                    surroundings.err);
   }
   if (absl::Status status = CheckEnvironment(surroundings.environment); !status.ok()) {

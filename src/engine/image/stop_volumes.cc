@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/status_macros.h"
+#include "engine/image/attached.h"
 #include "engine/image/ballast.h"
 #include "volume/overcommit.h"
 
@@ -18,10 +19,12 @@ absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume) {
   Host& host = pool.host;
   ASSIGN_OR_RETURN(const auto image,
                    host.OpenFile(pool.volumes, ImageName(volume.incarnation), Access::kReadOnly));
-  if (!image) return false;
-  ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(*image));
-  if (!CanStillAllocate(volume, facts.allocated_bytes)) return false;
-  ASSIGN_OR_RETURN(const auto loops, host.Attachments(facts));
+  // Moved or removed while it is attached, it takes from the pool all the same.
+  if (image) {
+    ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(*image));
+    if (!CanStillAllocate(volume, facts.allocated_bytes)) return false;
+  }
+  ASSIGN_OR_RETURN(const auto loops, LoopsByInode(pool, volume));
   absl::Status failed;
   for (const Loop& loop : loops) {
     if (loop.read_only) continue;
