@@ -145,6 +145,7 @@ absl::Status LinuxHost::UpdateLoopSize(const Loop& loop) {
 absl::Status LinuxHost::LimitDirty(const Loop& loop, uint64_t bytes) {
   // Open, so that the number stays this image's.
   ASSIGN_OR_RETURN(const UniqueFd device, RequireLoop(loop, Access::kReadOnly));
+  if (bytes == 0) return ForgetDirtyLimit(loop.number);
   const std::string strict = LoopSysfs(loop.number, "bdi/strict_limit");
   if (access(strict.c_str(), F_OK) != 0) {
     return absl::FailedPreconditionError(

@@ -93,14 +93,6 @@ absl::StatusOr<bool> SettleDiscard(int number, const LoopOptions& options) {
   return true;
 }
 
-// A number keeps the limit of an earlier life too (LimitDirty).
-absl::Status ForgetDirtyLimit(int number) {
-  const std::string strict = LoopSysfs(number, "bdi/strict_limit");
-  if (ReadSmallFile(strict).value_or("0") == "0") return absl::OkStatus();
-  RETURN_IF_ERROR(WriteSysfs(LoopSysfs(number, "bdi/max_ratio"), "100"));
-  return WriteSysfs(strict, "0");
-}
-
 }  // namespace
 
 absl::StatusOr<AttachedLoop> LinuxHost::Attach(const UniqueFd& image, const LoopOptions& options) {
@@ -116,6 +108,7 @@ absl::StatusOr<AttachedLoop> LinuxHost::Attach(const UniqueFd& image, const Loop
       pause = std::min<std::chrono::microseconds>(pause * 11 / 10, kLongestPause);
       continue;
     }
+    // A number keeps the limit of an earlier life too (LimitDirty).
     RETURN_IF_ERROR(ForgetDirtyLimit(number));
     ASSIGN_OR_RETURN(const bool settled, SettleDiscard(number, options));
     if (settled) return *std::move(attached);

@@ -19,6 +19,7 @@
 
 #include "base/status_macros.h"
 #include "os/errno_status.h"
+#include "os/small_file.h"
 
 namespace holdfast {
 namespace {
@@ -149,6 +150,13 @@ absl::StatusOr<bool> WaitUntilCleared(const Loop& loop) {
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::microseconds(20'000));
   }
+}
+
+absl::Status ForgetDirtyLimit(int number) {
+  const std::string strict = LoopSysfs(number, "bdi/strict_limit");
+  if (ReadSmallFile(strict).value_or("0") == "0") return absl::OkStatus();
+  RETURN_IF_ERROR(WriteSysfs(LoopSysfs(number, "bdi/max_ratio"), "100"));
+  return WriteSysfs(strict, "0");
 }
 
 void RemoveLoopDevice(int number) {

@@ -30,6 +30,9 @@ absl::StatusOr<bool> IsLoopAttached(const Loop& loop);
 // last one closes. False: it still did after a second.
 absl::StatusOr<bool> WaitUntilCleared(const Loop& loop);
 
+// Takes away what LimitDirty did to that number, if it did.
+absl::Status ForgetDirtyLimit(int number);
+
 // LOOP_CTL_REMOVE. Best effort: a device in use by then is no longer ours to care for.
 void RemoveLoopDevice(int number);
 

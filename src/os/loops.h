@@ -68,8 +68,8 @@ class LoopDevices {
   virtual absl::Status UpdateLoopSize(const Loop& loop) = 0;
   // Asks the kernel to let about `bytes` of what is dirty in the page cache wait for that device.
   // It is no bound: a writer that dirties another filesystem too was seen to exceed it twentyfold
-  // (docs/adr/0010). Attach gives a number anew without it. FAILED_PRECONDITION where the
-  // kernel cannot (before 6.2).
+  // (docs/adr/0010). 0: no limit any more. Attach gives a number anew without it.
+  // FAILED_PRECONDITION where the kernel cannot (before 6.2).
   virtual absl::Status LimitDirty(const Loop& loop, uint64_t bytes) = 0;
   // What is dirty or being written back in the page cache above those devices, in bytes: at most so
   // much does a flush still write to their images. Where the kernel does not tell it of all control

@@ -268,6 +268,16 @@ TEST_F(FailStopTest, WhatIsDirtyOfAVolumeThatRanBeforeTheStart_CountsAsSoonAsItI
   EXPECT_FALSE(Answers(ext4));
 }
 
+// A writer that waits below the limit would hold up the freeze for ever on a pool that is full.
+TEST_F(FailStopTest, StoppingExt4_TakesItsLimitAwayFirst) {
+  const std::string ext4 = Make("one", "0");
+  MustStage(ext4);
+  LeaveFree(Status().stop_line_bytes - kMiB);
+  Look();
+  EXPECT_FALSE(Answers(ext4));
+  EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(0));
+}
+
 class NoOvercommit : public FailStopTest {
  protected:
   NoOvercommit() : FailStopTest(false) {}

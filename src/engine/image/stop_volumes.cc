@@ -33,6 +33,9 @@ absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume) {
       // Where another mount covers it, what opens at its path is somebody else's.
       if (!mount.visible) continue;
       const auto root = host.OpenMount(mount.target);
+      // A writer that waits for less to be dirty holds up the freeze of a stop, and where nothing
+      // can be written any more the two would wait for each other for ever.
+      if (IsFlushedWhenStopped(volume.content)) host.LimitDirty(loop, 0).IgnoreError();
       failed = root.ok() ? host.ShutDown(*root) : root.status();
       if (failed.ok()) return true;
     }
