@@ -88,11 +88,17 @@ Progress CreateVolume(const Rules& rules, const Call& call, const Answer& answer
   return empty ? CreateEmpty(rules, call, answer, world) : LookAtSource(call, answer, world, seen);
 }
 
-Progress DeleteVolume(const Call& call, const Answer& answer, World& world) {
+Progress DeleteVolume(const Call& call, const Answer& answer, int step, World& world) {
   const auto volume = world.volumes.find(call.volume);
   if (volume == world.volumes.end()) return Expect(Code::kOk, answer);
   // A stage without targets is one that kubelet forgot.
   if (!volume->second.targets.empty()) return Expect(Code::kFailedPrecondition, answer);
+  // It is put away first, which who takes no lock can see. Nobody stages it in between.
+  if (volume->second.staged && step == 0) {
+    volume->second.staged.reset();
+    return answer.code == Code::kOk ? Progress::kMore : Progress::kImpossible;
+  }
+  if (volume->second.staged) return Progress::kImpossible;
   world.volumes.erase(volume);
   return Expect(Code::kOk, answer);
 }
@@ -185,7 +191,7 @@ Progress Step(const Rules& rules, const Call& call, const Answer& answer, int st
     case Method::kCreateVolume:
       return CreateVolume(rules, call, answer, step, world, seen);
     case Method::kDeleteVolume:
-      return DeleteVolume(call, answer, world);
+      return DeleteVolume(call, answer, step, world);
     case Method::kExpandVolume:
       return ExpandVolume(rules, call, answer, step, world);
     case Method::kValidate:

@@ -188,6 +188,26 @@ TEST(ModelTest, OverlappingCalls_AreJudgedInEveryOrder_AndOnlyInThose) {
 }
 
 // The clone is cut, its source goes, and it is shown only then.
+TEST(ModelTest, ADeleteOfWhatIsStaged_MayBeSeenHalfDone) {
+  VolumeState staged = Published(0);
+  staged.targets.clear();
+  Call stats = On(Method::kStats);
+  stats.pod = kNone;
+  const auto lawful = [&](const Call& meanwhile, const Answer& answer) {
+    return !Explain(kRules, {With(staged)},
+                    {{On(Method::kDeleteVolume), Ok(), 1, 10},
+                     {meanwhile, answer, 2, 3},
+                     {On(Method::kGetVolume), Ok(), 5, 6}})
+                .empty();
+  };
+  EXPECT_TRUE(lawful(stats, Refused(Code::kNotFound)));
+  EXPECT_FALSE(lawful(stats, Refused(Code::kInternal)));
+  EXPECT_THAT(Explain(kRules, {With(staged)},
+                      {{On(Method::kDeleteVolume), Refused(Code::kFailedPrecondition), 1, 10},
+                       {stats, Refused(Code::kNotFound), 2, 3}}),
+              IsEmpty());
+}
+
 TEST(ModelTest, Clone_MayBeShownAfterItsSourceIsGone) {
   Call clone{
       .method = Method::kCreateVolume, .volume = 2, .source_volume = 1, .content = Content::kExt4};
