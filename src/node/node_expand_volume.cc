@@ -20,13 +20,8 @@ absl::Status NodeService::Handle(const csi::v1::NodeExpandVolumeRequest& request
   ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(volume_id));
   Volume& volume = local.volume;
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
-  const MountEntry* mount = MountOfPath(presence, request.volume_path());
-  if (mount == nullptr) {
-    return absl::NotFoundError(Refusal{"volume_path " + Quoted(request.volume_path()),
-                                       "a path where volume " + volume_id + " is mounted",
-                                       "no mount of it", "stage or publish it there first"}
-                                   .Sentence());
-  }
+  ASSIGN_OR_RETURN(const MountEntry* mount,
+                   MountOfPath(local, presence, request.volume_path()));
   if (!Satisfies(volume.capacity_bytes, range)) {
     return absl::OutOfRangeError(
         Refusal{"size of volume " + volume_id,

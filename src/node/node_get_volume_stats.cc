@@ -1,4 +1,3 @@
-#include "base/refusal.h"
 #include "base/status_macros.h"
 #include "node/node_service.h"
 #include "rpc/parse.h"
@@ -26,20 +25,18 @@ absl::Status NodeService::Handle(const csi::v1::NodeGetVolumeStatsRequest& reque
   // No lock: nothing is changed, and kubelet asks often.
   ASSIGN_OR_RETURN(const LocalVolume local, engine_.FindLocal(volume_id));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
-  const MountEntry* mount = MountOfPath(presence, request.volume_path());
-  if (mount == nullptr) {
-    return absl::NotFoundError(Refusal{"volume_path " + Quoted(request.volume_path()),
-                                       "a path where volume " + volume_id + " is mounted",
-                                       "no mount of it", "stage or publish it there first"}
-                                   .Sentence());
-  }
+  ASSIGN_OR_RETURN(const MountEntry* mount,
+                   MountOfPath(local, presence, request.volume_path()));
   if (local.volume.content == Content::kBlock) {
     response.add_usage()->set_unit(csi::v1::VolumeUsage::BYTES);
     response.mutable_usage(0)->set_total(static_cast<int64_t>(presence.loop->size_bytes));
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const UniqueFd root, host_.OpenMount(mount->target));
-  ASSIGN_OR_RETURN(const Usage usage, host_.ReadUsage(root));
+  absl::StatusOr<UniqueFd> root = host_.OpenMount(mount->target);
+  // An unpublish beside us was faster: nothing is mounted there any more.
+  if (absl::IsFailedPrecondition(root.status())) return NoMountAt(local, request.volume_path());
+  RETURN_IF_ERROR(root.status());
+  ASSIGN_OR_RETURN(const Usage usage, host_.ReadUsage(*root));
   AddUsage(response, csi::v1::VolumeUsage::BYTES, usage.total_bytes, usage.used_bytes,
            usage.available_bytes);
   // btrfs has no inode table to count.

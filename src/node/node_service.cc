@@ -1,6 +1,8 @@
 #include "node/node_service.h"
 
+#include "base/refusal.h"
 #include "base/status_macros.h"
+#include "rpc/parse.h"
 #include "volume/ids.h"
 
 namespace holdfast {
@@ -21,9 +23,20 @@ absl::StatusOr<Presence> NodeService::Ask(const LocalVolume& local) {
   return AskPresence(*local.pool, local.volume);
 }
 
-const MountEntry* NodeService::MountOfPath(const Presence& presence, const std::string& path) {
+absl::Status NodeService::NoMountAt(const LocalVolume& local, const std::string& path) {
+  return absl::NotFoundError(Refusal{"volume_path " + Quoted(path),
+                                     "a path where volume " + local.volume.id + " is mounted",
+                                     "no mount of it", "stage or publish it there first"}
+                                 .Sentence());
+}
+
+absl::StatusOr<const MountEntry*> NodeService::MountOfPath(const LocalVolume& local,
+                                                           const Presence& presence,
+                                                           const std::string& path) {
   const auto target = host_.ResolveTarget(path);
-  return target.ok() ? presence.MountAt(*target) : nullptr;
+  const MountEntry* mount = target.ok() ? presence.MountAt(*target) : nullptr;
+  if (mount != nullptr) return mount;
+  return NoMountAt(local, path);
 }
 
 }  // namespace holdfast

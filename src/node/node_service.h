@@ -78,9 +78,11 @@ class NodeService final : public csi::v1::Node::Service {
   // OK.
   absl::Status CheckNothingAt(const std::string& path, const absl::Status& not_found);
   absl::StatusOr<Presence> Ask(const LocalVolume& local);
-  // The volume's mount at a path that a request names, null when there is none or the path cannot
-  // be one.
-  const MountEntry* MountOfPath(const Presence& presence, const std::string& path);
+  // The volume's mount at a path that a request names, never null; NOT_FOUND when there is none or
+  // the path cannot be one.
+  absl::StatusOr<const MountEntry*> MountOfPath(const LocalVolume& local, const Presence& presence,
+                                                const std::string& path);
+  static absl::Status NoMountAt(const LocalVolume& local, const std::string& path);
   absl::Status Record(const LocalVolume& local, Outlives outlives = Outlives::kPowerCut) {
     return WithCatalogRoom(
         *local.pool, [&] { return local.pool->catalog->UpdateVolume(local.volume, outlives); });
