@@ -115,6 +115,10 @@ class Files {
   // not matter). `file` is opened read-only. The value is who ("loop device /dev/loop3", "fuse2fs
   // (pid 4711)", "another process" when /proc does not tell), nullopt when nobody.
   virtual absl::StatusOr<std::optional<std::string>> OtherWriter(const UniqueFd& file) = 0;
+  // Whether the file is open a second time, for whatever access and by whomever, ourselves and loop
+  // devices included (a write lease is had and given back). `file` is opened read-only. For what is
+  // nearly always not so: Attachments opens every loop device to say who it is.
+  virtual absl::StatusOr<bool> IsOpenElsewhere(const UniqueFd& file) = 0;
 };
 
 }  // namespace holdfast

@@ -1,4 +1,4 @@
-// Whether somebody else can write to an image.
+// Who else has an image open.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -21,15 +21,16 @@ namespace {
 // A child of ours has our descriptors until it executes its program.
 constexpr std::chrono::milliseconds kLongestPause{16};
 
-// The kernel grants a read lease only when no description of the file is open for writing, by any
-// process or by the kernel itself (a loop device). Readers do not matter: measuring opens files.
-absl::StatusOr<bool> IsLeaseGranted(const UniqueFd& file) {
+// The kernel grants a read lease (F_RDLCK) only when no description of the file is open for writing,
+// by any process or by the kernel itself (a loop device); a write lease (F_WRLCK) only when none but
+// `file` is open at all.
+absl::StatusOr<bool> IsLeaseGranted(const UniqueFd& file, int kind) {
   // Whoever opens the file in the microseconds of the lease makes the kernel signal us, by default
   // with SIGIO, which would end the process. SIGURG is ignored by default.
   if (fcntl(file.get(), F_SETSIG, SIGURG) != 0) {
     return ErrnoStatus(errno, "F_SETSIG", FdName(file));
   }
-  const int leased = fcntl(file.get(), F_SETLEASE, F_RDLCK);
+  const int leased = fcntl(file.get(), F_SETLEASE, kind);
   const int error = errno;
   // Unlocking what was not granted is refused and harmless; the lease is never left behind.
   const int unlocked = fcntl(file.get(), F_SETLEASE, F_UNLCK);
@@ -40,9 +41,15 @@ absl::StatusOr<bool> IsLeaseGranted(const UniqueFd& file) {
 
 }  // namespace
 
+absl::StatusOr<bool> LinuxHost::IsOpenElsewhere(const UniqueFd& file) {
+  ASSIGN_OR_RETURN(const bool alone, IsLeaseGranted(file, F_WRLCK));
+  return !alone;
+}
+
+// Readers do not matter: measuring opens files.
 absl::StatusOr<std::optional<std::string>> LinuxHost::OtherWriter(const UniqueFd& file) {
   for (std::chrono::milliseconds pause{1};; pause *= 2) {
-    ASSIGN_OR_RETURN(const bool granted, IsLeaseGranted(file));
+    ASSIGN_OR_RETURN(const bool granted, IsLeaseGranted(file, F_RDLCK));
     if (granted) return std::optional<std::string>();
     ASSIGN_OR_RETURN(const FileFacts facts, Describe(file));
     ASSIGN_OR_RETURN(const std::vector<Loop> loops, Attachments(facts));

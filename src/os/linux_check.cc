@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/status_macros.h"
+#include "os/btrfs_programs.h"
 #include "os/command.h"
 #include "os/fd_name.h"
 #include "os/linux_host.h"
@@ -49,6 +50,7 @@ bool CouldNotRun(Content content, const CommandResult& result) {
       Contains(result.output, "memory allocation failed")) {
     return true;
   }
+  if (content == Content::kBtrfs && CouldNotReadMounts(result.output)) return true;
   // 8 operational, 16 usage, 32 canceled, 128 library. Errors found beside them count as found.
   if (content == Content::kExt4) return (result.exit_code & kE2fsckErrorsLeft) == 0;
   return result.exit_code != 1;
@@ -86,7 +88,8 @@ absl::Status LinuxHost::CheckFilesystem(const UniqueFd& image, Content content) 
     case Content::kBlock:
       return absl::InvalidArgumentError("check: a raw block volume has no filesystem");
   }
-  const absl::StatusOr<CommandResult> result = Run(command);
+  const absl::StatusOr<CommandResult> result =
+      content == Content::kBtrfs ? RunBtrfs(command) : Run(command);
   if (!result.ok()) return absl::UnavailableError(std::string(result.status().message()));
   // Judged with its log unplayed a filesystem looks damaged that is not.
   if ((content != Content::kXfs && superblock->needs_recovery) ||

@@ -61,6 +61,7 @@ class LinuxHost final : public Host {
   absl::Status TuneImage(const UniqueFd& file) override;
   absl::Status LockFile(const UniqueFd& file) override;
   absl::StatusOr<std::optional<std::string>> OtherWriter(const UniqueFd& file) override;
+  absl::StatusOr<bool> IsOpenElsewhere(const UniqueFd& file) override;
 
   // LoopDevices (linux_loops.cc, loop_attach.cc)
   absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) override;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/status_macros.h"
+#include "os/btrfs_programs.h"
 #include "os/command.h"
 #include "os/fd_name.h"
 #include "os/linux_host.h"
@@ -50,17 +51,19 @@ absl::Status MakeXfs(const std::string& program, const UniqueFd& image, const st
 }
 
 absl::Status MakeBtrfs(const std::string& program, const UniqueFd& image, const std::string& uuid) {
-  return RunExpectingSuccess(
-      {.program = program,
-       // Metadata twice: one rotten block of a tree can cost the whole filesystem, and the pool
-       // below keeps no checksums of it. Data once: its copy would lie on the same disk.
-       .arguments = {"-q", "-K", "-s", "4096", "-n", "16384", "-d", "single", "-m", "dup", "--csum",
-                     "crc32c", "-O", "^mixed-bg,extref,skinny-metadata,no-holes", "-R",
-                     "free-space-tree", "-U", uuid, InheritedPath(0)},
-       // It looks for the UUID on all block devices, and would leave the answer in /run.
-       .environment = {"BLKID_FILE=/dev/null"},
-       .inherited = {image.get()},
-       .deadline = kQuick});
+  const Command command{
+      .program = program,
+      // Metadata twice: one rotten block of a tree can cost the whole filesystem, and the pool
+      // below keeps no checksums of it. Data once: its copy would lie on the same disk.
+      .arguments = {"-q", "-K", "-s", "4096", "-n", "16384", "-d", "single", "-m", "dup", "--csum",
+                    "crc32c", "-O", "^mixed-bg,extref,skinny-metadata,no-holes", "-R",
+                    "free-space-tree", "-U", uuid, InheritedPath(0)},
+      // It looks for the UUID on all block devices, and would leave the answer in /run.
+      .environment = {"BLKID_FILE=/dev/null"},
+      .inherited = {image.get()},
+      .deadline = kQuick};
+  ASSIGN_OR_RETURN(const CommandResult result, RunBtrfs(command));
+  return ExpectSuccess(command, result);
 }
 
 absl::Status DirtyLog(const UniqueFd& image) {
@@ -129,7 +132,8 @@ absl::Status LinuxHost::SetFilesystemUuid(const UniqueFd& image, Content content
     case Content::kBlock:
       return absl::InvalidArgumentError("UUID: a raw block volume has none");
   }
-  ASSIGN_OR_RETURN(const CommandResult result, Run(command));
+  ASSIGN_OR_RETURN(const CommandResult result,
+                   content == Content::kBtrfs ? RunBtrfs(command) : Run(command));
   // xfs_db says so itself: whether an XFS log is empty cannot be read from the superblock.
   if (result.output.find("valuable metadata changes in a log") != std::string::npos) {
     return DirtyLog(image);

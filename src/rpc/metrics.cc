@@ -1,5 +1,7 @@
 #include "rpc/metrics.h"
 
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "base/build_info.h"
@@ -111,6 +113,23 @@ struct Metrics::Families {
           .Help("From a CreateSnapshot call to its cut being durable")
           .Register(registry)
           .Add({}, kSecondsBuckets);
+
+  struct Series {
+    prometheus::Counter* calls = nullptr;
+    prometheus::Histogram* seconds = nullptr;
+  };
+  // Add finds a series by making it once more, buckets and all: too much for every call.
+  Series SeriesOf(const std::string& method, const std::string& code) {
+    const std::lock_guard lock(mutex);
+    Series& found = known[{method, code}];
+    if (found.calls == nullptr) {
+      found = {.calls = &calls.Add({{"method", method}, {"code", code}}),
+               .seconds = &call_seconds.Add({{"method", method}}, kSecondsBuckets)};
+    }
+    return found;
+  }
+  std::mutex mutex;
+  std::map<std::pair<std::string, std::string>, Series> known;
 };
 
 Metrics::Metrics(std::function<std::vector<PoolGauges>()> pools)
@@ -126,8 +145,9 @@ Metrics::Metrics(std::function<std::vector<PoolGauges>()> pools)
 Metrics::~Metrics() = default;
 
 void Metrics::CallEnded(const std::string& method, const std::string& code, double seconds) {
-  families_->calls.Add({{"method", method}, {"code", code}}).Increment();
-  families_->call_seconds.Add({{"method", method}}, kSecondsBuckets).Observe(seconds);
+  const Families::Series series = families_->SeriesOf(method, code);
+  series.calls->Increment();
+  series.seconds->Observe(seconds);
   if (method == "CreateSnapshot" && code == "OK") families_->snapshot_seconds.Observe(seconds);
 }
 

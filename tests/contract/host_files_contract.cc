@@ -267,5 +267,24 @@ TEST_P(HostContract, OtherWriter_NamesALoopDevice) {
   EXPECT_NE(who->find(attached.loop.path), std::string::npos) << *who;
 }
 
+TEST_P(HostContract, IsOpenElsewhere_SeesReadersWritersAndLoopDevices) {
+  ASSERT_OK_AND_ASSIGN(UniqueFd writer, NewFile("file", kMiB));
+  ASSERT_OK_AND_ASSIGN(const auto file, host().OpenFile(folder(), "file", Access::kReadOnly));
+  const auto is_open = [&] { return host().IsOpenElsewhere(*file).value(); };
+  EXPECT_TRUE(is_open()) << "a writer";
+  for (const Access access : {Access::kReadWrite, Access::kReadOnly}) {
+    ASSERT_OK_AND_ASSIGN(auto opened, host().OpenFile(folder(), "file", access));
+    ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(*opened, {.access = access}));
+    writer.Close();
+    opened->Close();
+    EXPECT_TRUE(is_open()) << "a loop device";
+    attached.fd.Close();
+    EXPECT_TRUE(IsDetachedSoon(*file));
+    EXPECT_FALSE(is_open());
+  }
+  ASSERT_OK_AND_ASSIGN(const auto reader, host().OpenFile(folder(), "file", Access::kReadOnly));
+  EXPECT_TRUE(is_open()) << "a reader";
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -118,6 +118,7 @@ class FakeHost : public Host {
   absl::Status TuneImage(const UniqueFd& file) override;
   absl::Status LockFile(const UniqueFd& file) override;
   absl::StatusOr<std::optional<std::string>> OtherWriter(const UniqueFd& file) override;
+  absl::StatusOr<bool> IsOpenElsewhere(const UniqueFd& file) override;
 
   // --- LoopDevices ------------------------------------------------------------------------------
   absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) override;

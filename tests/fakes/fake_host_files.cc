@@ -267,4 +267,18 @@ absl::StatusOr<std::optional<std::string>> FakeHost::OtherWriter(const UniqueFd&
   return std::nullopt;
 }
 
+absl::StatusOr<bool> FakeHost::IsOpenElsewhere(const UniqueFd& file) {
+  const auto lock = Enter();
+  ASSIGN_OR_RETURN(FakeHandle * handle, FileOf("F_SETLEASE", file));
+  const InodePtr& inode = handle->inode;
+  if (!inode->foreign_openers.empty()) return true;
+  for (const LoopPtr& loop : LiveLoops()) {
+    if (loop->image == inode) return true;
+  }
+  for (const auto& [key, other] : handles_) {
+    if (other.inode == inode && &other != handle) return true;
+  }
+  return false;
+}
+
 }  // namespace holdfast

@@ -49,6 +49,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, TuneImage, (const UniqueFd& file), (file))
   MUTATING(absl::Status, LockFile, (const UniqueFd& file), (file))
   READING(absl::StatusOr<std::optional<std::string>>, OtherWriter, (const UniqueFd& file), (file))
+  READING(absl::StatusOr<bool>, IsOpenElsewhere, (const UniqueFd& file), (file))
 
   // LoopDevices
   MUTATING(absl::StatusOr<AttachedLoop>, Attach, (const UniqueFd& image, const LoopOptions& options), (image, options))

@@ -1,8 +1,12 @@
 // Calls that meet each other: what the load suite found, made likely.
 #include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "os/unique_fd.h"
@@ -91,6 +95,25 @@ TEST_F(ConcurrencyTest, Restore_BesideItsSnapshotsDeletion_IsMadeOrFindsNone) {
     ASSERT_OK(DeleteSnapshot(id));
   }
   EXPECT_GE(asked, round / 2);
+}
+
+// btrfs-progs look through the mount table first, and gave up when a loop device in it was detached
+// while they looked. A mount whose source is a loop device without a file is what they saw.
+TEST_F(ConcurrencyTest, CreateOfABtrfsVolume_BesideAnUnmountThatDetaches_IsMade) {
+  const UniqueFd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+  const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
+  ASSERT_GE(number, 0);
+  const std::string place = folder() + "/unmounted";
+  std::filesystem::create_directory(place);
+  const std::string device = "/dev/loop" + std::to_string(number);
+  ASSERT_EQ(mount(device.c_str(), place.c_str(), "tmpfs", 0, nullptr), 0);
+  std::thread unmount([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    EXPECT_EQ(umount2(place.c_str(), 0), 0);
+  });
+  const auto claim = Create({.name = "beside", .content = Content::kBtrfs});
+  unmount.join();
+  EXPECT_OK(claim);
 }
 
 }  // namespace

@@ -251,24 +251,27 @@ absl::Status ImageEngine::DeleteVolume(std::string_view id) {
   ASSIGN_OR_RETURN(auto volume, pool->catalog->FindVolume(id));
   if (!volume) return absl::OkStatus();
   LocalVolume local{pool, *std::move(volume)};
-  RETURN_IF_ERROR(CheckNotReplaced(local));
-  RETURN_IF_ERROR(EndUse(local));
+  ASSIGN_OR_RETURN(
+      const auto named,
+      host_.OpenFile(pool->volumes, ImageName(local.volume.incarnation), Access::kReadOnly));
+  if (named) RETURN_IF_ERROR(CheckNotReplaced(local, *named));
+  // Whatever attaches the image has it open: nearly always nobody has.
+  const bool unused = named && !host_.IsOpenElsewhere(*named).value_or(true);
+  if (!unused) RETURN_IF_ERROR(EndUse(local));
   return WithCatalogRoom(*pool, [&] { return Discard(*pool, local.volume, trash_policy()); });
 }
 
 // What somebody put in the image's place is no volume of ours to delete.
-absl::Status ImageEngine::CheckNotReplaced(const LocalVolume& local) {
+absl::Status ImageEngine::CheckNotReplaced(const LocalVolume& local, const UniqueFd& named) {
   const Volume& volume = local.volume;
   if (volume.state != ObjectState::kReady) return absl::OkStatus();
-  const std::string name = ImageName(volume.incarnation);
-  ASSIGN_OR_RETURN(const auto named, host_.OpenFile(local.pool->volumes, name, Access::kReadOnly));
-  if (!named) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(*named));
+  ASSIGN_OR_RETURN(const FileFacts facts, host_.Describe(named));
   if (IsImageOf(volume, facts)) return absl::OkStatus();
   return absl::FailedPreconditionError(Refusal{
       "delete of " + volume.id,
       fmt::format("its image, inode {} generation {}", volume.image_inode, volume.image_generation),
-      fmt::format("inode {} generation {} as volumes/{}", facts.inode, facts.generation, name),
+      fmt::format("inode {} generation {} as volumes/{}", facts.inode, facts.generation,
+                  ImageName(volume.incarnation)),
       "move that file out of the pool; then the volume can be deleted"}
                                            .Sentence());
 }

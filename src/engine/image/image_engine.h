@@ -120,7 +120,7 @@ class ImageEngine final : public StorageEngine {
   // The row becomes ready, or what was made is discarded.
   absl::StatusOr<Volume> Commit(Pool& pool, Volume volume, const absl::StatusOr<MadeImage>& made);
 
-  absl::Status CheckNotReplaced(const LocalVolume& local);
+  absl::Status CheckNotReplaced(const LocalVolume& local, const UniqueFd& named);
   absl::StatusOr<std::vector<Loop>> LoopsOf(const LocalVolume& local);
   absl::Status EndUse(LocalVolume& local);
 
