@@ -34,6 +34,10 @@ absl::StatusOr<const MountEntry*> NodeService::MountOfPath(const LocalVolume& lo
                                                            const Presence& presence,
                                                            const std::string& path) {
   const auto target = host_.ResolveTarget(path);
+  const bool cannot_be = absl::IsNotFound(target.status()) ||
+                         absl::IsInvalidArgument(target.status()) ||
+                         absl::IsFailedPrecondition(target.status());
+  if (!target.ok() && !cannot_be) return target.status();
   const MountEntry* mount = target.ok() ? presence.MountAt(*target) : nullptr;
   if (mount != nullptr) return mount;
   return NoMountAt(local, path);

@@ -81,12 +81,15 @@ absl::Status CheckHidesNothing(LinuxHost& host, const TargetPath& path, const Un
     ASSIGN_OR_RETURN(const auto inside, host.ListFolder(place));
     if (inside.empty()) return absl::OkStatus();
     RETURN_IF_ERROR(CheckCoversNothing(path));
-    ASSIGN_OR_RETURN(const MountIdentity identity, IdentifyMount(place));
-    // What is in a mount stays there beneath the new one.
-    if (!identity.is_root.value_or(false)) found = fmt::format("'{}' in it", inside.front());
-  } else if (S_ISREG(facts.st_mode) && facts.st_size != 0) {
-    found = fmt::format("a file of {} bytes", facts.st_size);
+    found = fmt::format("'{}' in it", inside.front());
+  } else if (S_ISREG(facts.st_mode)) {
+    if (facts.st_size != 0) found = fmt::format("a file of {} bytes", facts.st_size);
+  } else {
+    found = "a device";
   }
+  // What is in a mount stays there beneath the new one.
+  ASSIGN_OR_RETURN(const MountIdentity identity, IdentifyMount(place));
+  if (!S_ISREG(facts.st_mode) && identity.is_root.value_or(false)) found.clear();
   if (found.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(fmt::format(
       "target {}: expected to be empty, found {}, which would be hidden; look at it and "

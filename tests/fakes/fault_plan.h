@@ -30,6 +30,13 @@ class FaultPlan {
     persistent_ = persistent;
     count_ = 0;
     failed_call_.clear();
+    failing_method_.clear();
+  }
+  // From now on: every call of `method` fails with `status` before it does anything, no other does.
+  void FailMethod(std::string method, absl::Status status) {
+    FailNth(-1, Counts::kAllCalls, std::move(status));
+    const std::lock_guard lock(mutex_);
+    failing_method_ = std::move(method);
   }
   // Nothing fails any more; counting starts again.
   void Clear() { FailNth(-1); }
@@ -49,6 +56,7 @@ class FaultPlan {
     const std::lock_guard lock(mutex_);
     if (counts_ == Counts::kMutatingCalls && kind == CallKind::kReading) return absl::OkStatus();
     const int64_t number = count_++;
+    if (failing_method_ == call) return status_;
     if (n_ < 0 || (persistent_ ? number < n_ : number != n_)) return absl::OkStatus();
     if (failed_call_.empty()) failed_call_ = call;
     return absl::Status(status_.code(),
@@ -63,6 +71,7 @@ class FaultPlan {
   bool persistent_ = false;
   int64_t count_ = 0;
   std::string failed_call_;
+  std::string failing_method_;  // empty: none
 };
 
 // One forwarded method: `kind` is Reading or Mutating, `parameters` and `arguments` in parentheses.

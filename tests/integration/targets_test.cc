@@ -132,6 +132,20 @@ TEST_P(TargetsTest, Stage_WithACopyOfTheImageMounted_IsRefusedByItsDevice) {
   fs::remove(copy);
 }
 
+// It would be covered, and then stay where the target is to be removed.
+TEST_F(RawBlockTest, OverSomebodysDeviceNode_NothingIsPublished) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "over", .content = Content::kBlock}));
+  ASSERT_OK(Stage(claim));
+  const std::string target = TargetPath(claim);
+  fs::create_directories(fs::path(target).parent_path());
+  MustRun({"mknod", target, "b", "7", "0"});
+  EXPECT_TRUE(Refused(Publish(claim), kInUse, {target, "a device", "move it away"}));
+  ASSERT_TRUE(fs::remove(target));
+  EXPECT_OK(Publish(claim));
+  EXPECT_OK(PutAway(claim));
+  EXPECT_FALSE(fs::exists(target));
+}
+
 // The kernel would have cleared the device when its user went, and a target would have shown
 // whatever got its number next.
 TEST_F(RawBlockTest, UnstageAndDelete_OfADeviceThatIsHeld_ChangeNothing) {

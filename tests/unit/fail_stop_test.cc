@@ -278,6 +278,29 @@ TEST_F(FailStopTest, StoppingExt4_TakesItsLimitAwayFirst) {
   EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(0));
 }
 
+TEST_F(FailStopTest, TheLimitOfWhatWasStopped_IsNotSetAgain) {
+  const std::string ext4 = Make("one", "0");
+  MustStage(ext4);
+  LeaveFree(Status().stop_line_bytes - kMiB);
+  rig_.Restart();
+  Look();
+  EXPECT_FALSE(Answers(ext4));
+  Tend();
+  EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(0));
+}
+
+TEST_F(FailStopTest, Ext4ThatCouldNotBeStopped_IsLimitedAgain) {
+  const std::string ext4 = Make("one", "0");
+  MustStage(ext4);
+  Tend();
+  LeaveFree(Status().stop_line_bytes - kMiB);
+  rig_.host.plan().FailMethod("ShutDown", absl::InternalError("injected"));
+  Look();
+  rig_.host.plan().Clear();
+  EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(DirtyLimitBytes(Content::kExt4)));
+  EXPECT_TRUE(Answers(ext4));
+}
+
 class NoOvercommit : public FailStopTest {
  protected:
   NoOvercommit() : FailStopTest(false) {}

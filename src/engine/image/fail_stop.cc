@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -75,6 +76,7 @@ struct FailStop::Watched {
 
   std::mutex mutex;  // over all that follows
   std::vector<Stopped> stopped;
+  std::set<std::string> tried_to_stop;  // incarnations
   // What may have to be stopped. Kept, because the catalog waits for the pool's disk at times.
   std::vector<Volume> staged;
   uint64_t resumes = 0;  // grows with each that a stage adds to them
@@ -86,6 +88,15 @@ struct FailStop::Watched {
   bool IsStopped(const std::string& incarnation) {
     return std::any_of(stopped.begin(), stopped.end(),
                        [&](const Stopped& one) { return one.record.incarnation == incarnation; });
+  }
+  // The limit that a stop has taken away is not to come back beneath it: see StopVolumes.
+  absl::Status LimitUnlessStopped(Host& host, const Volume& volume, const Loop& loop) {
+    const std::lock_guard lock(mutex);
+    dirty.Note(volume, loop);
+    if (tried_to_stop.contains(volume.incarnation) || IsStopped(volume.incarnation)) {
+      return absl::OkStatus();
+    }
+    return host.LimitDirty(loop, DirtyLimitBytes(volume.content));
   }
   StopLine Line() {
     const std::lock_guard lock(mutex);
@@ -216,6 +227,10 @@ void FailStop::Stop(Watched& watched, Watermark mark, uint64_t left, const Tell&
   watched.was_last = mark == Watermark::kLast;
   const std::vector<Volume> candidates = Candidates(watched, all);
   if (candidates.empty()) return;
+  {
+    const std::lock_guard lock(watched.mutex);
+    for (const Volume& volume : candidates) watched.tried_to_stop.insert(volume.incarnation);
+  }
   const auto results = StopVolumes(watched.pool, candidates);
   for (size_t i = 0; i < candidates.size(); ++i) {
     const Volume& volume = candidates[i];
@@ -285,7 +300,10 @@ void FailStop::PurgeWhileLow(Watched& watched, const Tell& tell) {
 void FailStop::Tend(const Tell& tell) {
   for (const auto& watched : watched_) {
     if (!watched->limited_running) {
-      const absl::Status limited = LimitDirtyOfRunning(watched->pool, watched->dirty);
+      const absl::Status limited = LimitDirtyOfRunning(
+          watched->pool, [&](const Volume& volume, const Loop& loop) {
+            return watched->LimitUnlessStopped(host_, volume, loop);
+          });
       watched->limited_running = limited.ok();
       watched->dirty_known = true;
       if (!limited.ok()) tell(std::string(limited.message()));

@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "engine/image/attached.h"
 #include "engine/image/ballast.h"
+#include "engine/image/image_files.h"
 #include "volume/overcommit.h"
 
 namespace holdfast {
@@ -15,6 +16,19 @@ namespace {
 // Each waits for a flush of its disk; more threads would not flush faster.
 constexpr size_t kStopsAtOnce = 32;
 
+absl::Status StopMounted(Host& host, const Volume& volume, const Loop& loop, const UniqueFd& root) {
+  // A writer that waits for less to be dirty holds up the freeze of a stop, and where nothing can be
+  // written any more the two would wait for each other for ever.
+  const bool flushed = IsFlushedWhenStopped(volume.content);
+  if (flushed) host.LimitDirty(loop, 0).IgnoreError();
+  absl::Status stopped = host.ShutDown(root);
+  // It runs on.
+  if (!stopped.ok() && flushed) {
+    host.LimitDirty(loop, DirtyLimitBytes(volume.content)).IgnoreError();
+  }
+  return stopped;
+}
+
 absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume) {
   Host& host = pool.host;
   ASSIGN_OR_RETURN(const auto image,
@@ -22,7 +36,9 @@ absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume) {
   // Moved or removed while it is attached, it takes from the pool all the same.
   if (image) {
     ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(*image));
-    if (!CanStillAllocate(volume, facts.allocated_bytes)) return false;
+    // A copy that was put in its place says nothing of what is attached.
+    const bool named = IsImageOf(volume, facts);
+    if (named && !CanStillAllocate(volume, facts.allocated_bytes)) return false;
   }
   ASSIGN_OR_RETURN(const auto loops, LoopsByInode(pool, volume));
   absl::Status failed;
@@ -33,10 +49,7 @@ absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume) {
       // Where another mount covers it, what opens at its path is somebody else's.
       if (!mount.visible) continue;
       const auto root = host.OpenMount(mount.target);
-      // A writer that waits for less to be dirty holds up the freeze of a stop, and where nothing
-      // can be written any more the two would wait for each other for ever.
-      if (IsFlushedWhenStopped(volume.content)) host.LimitDirty(loop, 0).IgnoreError();
-      failed = root.ok() ? host.ShutDown(*root) : root.status();
+      failed = root.ok() ? StopMounted(host, volume, loop, *root) : root.status();
       if (failed.ok()) return true;
     }
   }
@@ -46,21 +59,17 @@ absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume) {
 
 }  // namespace
 
-absl::Status LimitDirtyOfRunning(const Pool& pool, DirtyData& dirty) {
+absl::Status LimitDirtyOfRunning(const Pool& pool, const Limit& limit) {
   Host& host = pool.host;
   ASSIGN_OR_RETURN(const auto volumes, pool.catalog->AllVolumes());
   for (const Volume& volume : volumes) {
-    const uint64_t bytes = DirtyLimitBytes(volume.content);
-    if (bytes == 0 || volume.stage.last_end != LastEnd::kStaged) continue;
+    if (DirtyLimitBytes(volume.content) == 0 || volume.stage.last_end != LastEnd::kStaged) continue;
     ASSIGN_OR_RETURN(const auto image,
                      host.OpenFile(pool.volumes, ImageName(volume.incarnation), Access::kReadOnly));
     if (!image) continue;
     ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(*image));
     ASSIGN_OR_RETURN(const auto loops, host.Attachments(facts));
-    for (const Loop& loop : loops) {
-      dirty.Note(volume, loop);
-      RETURN_IF_ERROR(host.LimitDirty(loop, bytes));
-    }
+    for (const Loop& loop : loops) RETURN_IF_ERROR(limit(volume, loop));
   }
   return absl::OkStatus();
 }

@@ -1,10 +1,10 @@
 // The deed of fail_stop.h: shuts down the filesystems of volumes that run, all at once.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/image/dirty_data.h"
 #include "engine/image/pool.h"
 #include "volume/volume.h"
 
@@ -15,8 +15,9 @@ namespace holdfast {
 // that holds one may be what waits for space.
 std::vector<absl::StatusOr<bool>> StopVolumes(const Pool& pool, const std::vector<Volume>& volumes);
 
-// Limits what is dirty of the volumes that run (volume/overcommit.h), and notes their devices: they
-// may have been staged before this process began, or before the pool was overcommitted.
-absl::Status LimitDirtyOfRunning(const Pool& pool, DirtyData& dirty);
+using Limit = std::function<absl::Status(const Volume&, const Loop&)>;
+// Limits what is dirty of the volumes that are staged (volume/overcommit.h): they may have been
+// before this process began, or before the pool was overcommitted.
+absl::Status LimitDirtyOfRunning(const Pool& pool, const Limit& limit);
 
 }  // namespace holdfast
