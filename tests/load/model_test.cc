@@ -187,7 +187,6 @@ TEST(ModelTest, OverlappingCalls_AreJudgedInEveryOrder_AndOnlyInThose) {
   EXPECT_THAT(Explain(kRules, {With(Ext4())}, {removed, too_late}), IsEmpty());
 }
 
-// The clone is cut, its source goes, and it is shown only then.
 TEST(ModelTest, ADeleteOfWhatIsStaged_MayBeSeenHalfDone) {
   VolumeState staged = Published(0);
   staged.targets.clear();
@@ -208,6 +207,7 @@ TEST(ModelTest, ADeleteOfWhatIsStaged_MayBeSeenHalfDone) {
               IsEmpty());
 }
 
+// The clone is cut, its source goes, and it is shown only then.
 TEST(ModelTest, Clone_MayBeShownAfterItsSourceIsGone) {
   Call clone{
       .method = Method::kCreateVolume, .volume = 2, .source_volume = 1, .content = Content::kExt4};

@@ -297,6 +297,7 @@ TEST_F(FailStopTest, Ext4ThatCouldNotBeStopped_IsLimitedAgain) {
   rig_.host.plan().FailMethod("ShutDown", absl::InternalError("injected"));
   Look();
   rig_.host.plan().Clear();
+  EXPECT_THAT(told_, ::testing::Contains(HasSubstr("could not be stopped")));
   EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(DirtyLimitBytes(Content::kExt4)));
   EXPECT_TRUE(Answers(ext4));
 }
