@@ -66,6 +66,7 @@ class LinuxHost final : public Host {
   // LoopDevices (linux_loops.cc, loop_attach.cc)
   absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) override;
   absl::Status PinLoop(const Loop& loop) override;
+  absl::Status CutOff(const Loop& loop) override;
   absl::Status LimitDirty(const Loop& loop, uint64_t bytes) override;
   absl::StatusOr<uint64_t> DirtyBytes(const std::vector<Loop>& loops) override;
   absl::StatusOr<uint64_t> MachineDirtyBytes() override;

@@ -18,6 +18,8 @@
 namespace holdfast {
 namespace {
 
+constexpr uint64_t kSectorBytes = 512;
+
 // Whether the kernel can say what the device backs. It asks the file's filesystem, and one that was
 // shut down (EIO) or lost its server (the rest) knows no answer.
 bool BackingAnswers(const UniqueFd& device) {
@@ -155,6 +157,24 @@ absl::Status LinuxHost::LimitDirty(const Loop& loop, uint64_t bytes) {
   }
   RETURN_IF_ERROR(WriteSysfs(LoopSysfs(loop.number, "bdi/max_bytes"), fmt::to_string(bytes)));
   return WriteSysfs(strict, "1");
+}
+
+absl::Status LinuxHost::CutOff(const Loop& loop) {
+  ASSIGN_OR_RETURN(const UniqueFd device, RequireLoop(loop, Access::kReadOnly));
+  loop_info64 info = {};
+  if (ioctl(device.get(), LOOP_GET_STATUS64, &info) != 0) {
+    return ErrnoStatus(errno, "LOOP_GET_STATUS64", loop.path);
+  }
+  info.lo_sizelimit = kSectorBytes;
+  if (ioctl(device.get(), LOOP_SET_STATUS64, &info) == 0) return absl::OkStatus();
+  // It wanted the device's page cache to be empty, which it never is under a mount.
+  if (errno == EAGAIN) {
+    return absl::UnavailableError(fmt::format(
+        "{}: expected a kernel that cuts off a mounted device (5.18 or newer), found none; upgrade "
+        "it",
+        loop.path));
+  }
+  return ErrnoStatus(errno, "LOOP_SET_STATUS64", loop.path);
 }
 
 absl::Status LinuxHost::SyncLoop(const Loop& loop) {

@@ -71,6 +71,11 @@ class LoopDevices {
   // (docs/adr/0010). 0: no limit any more. Attach gives a number anew without it.
   // FAILED_PRECONDITION where the kernel cannot (before 6.2).
   virtual absl::Status LimitDirty(const Loop& loop, uint64_t bytes) = 0;
+  // Every read and write of the device fails from now on, however much its filesystem still wants to
+  // write, until it is attached anew: it is cut to one sector, below which no filesystem of ours
+  // writes. What is in flight arrives. UNAVAILABLE where the kernel cannot do it under a mount
+  // (before 5.18).
+  virtual absl::Status CutOff(const Loop& loop) = 0;
   // What is dirty or being written back in the page cache above those devices, in bytes: at most so
   // much does a flush still write to their images. Where the kernel does not tell it of all control
   // groups (before 6.10, or without debugfs): what is dirty of the whole machine.

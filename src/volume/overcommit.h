@@ -69,6 +69,8 @@ struct StopLine {
   uint64_t stop() const { return protected_bytes + floor_bytes + reserve_bytes; }
   // Trash is purged and the log warns below it.
   uint64_t low() const { return stop() + reserve_bytes; }
+  // A stop that writes what is dirty is cut short below it, so that what is owed stays.
+  uint64_t cut_off() const { return protected_bytes + (floor_bytes + reserve_bytes) / 2; }
   // Volumes with a full reserve are stopped as well: somebody who cannot be stopped (raw block, a
   // foreign file) took what they were promised. Low enough that stopping the others in time, which
   // may take most of the reserve, does not come near it.

@@ -259,6 +259,31 @@ TEST_P(FilesystemContract, ShutDown_FailsEverythingLater_UntilItIsMountedAnew) {
   EXPECT_EQ(root, before);
 }
 
+TEST_P(FilesystemContract, CutOff_FailsEveryWriteLater_UntilItIsAttachedAnew) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));
+  ASSERT_OK_AND_ASSIGN(const FileFacts facts, host().Describe(image));
+  RootAttributes before;
+  {
+    ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+    ASSERT_OK(host().SetRoot(mounted.root, 0750, std::nullopt));
+    ASSERT_OK(host().SyncMounted(mounted.root));
+    ASSERT_OK_AND_ASSIGN(before, host().ReadRoot(mounted.root));
+    ASSERT_OK_AND_ASSIGN(const auto loops, host().Attachments(facts));
+    ASSERT_EQ(loops.size(), 1u);
+    ASSERT_OK(host().CutOff(loops[0]));
+    EXPECT_OK(host().UpdateLoopSize(loops[0])) << "which does not bring it back";
+    EXPECT_FALSE(host().SetRoot(mounted.root, 0700, std::nullopt).ok());
+    EXPECT_FALSE(host().SetRoot(mounted.root, 0700, std::nullopt).ok()) << "and keeps failing";
+    if (content() != Content::kBtrfs) {
+      EXPECT_OK(host().ShutDown(mounted.root));
+    }
+  }
+  ASSERT_TRUE(IsDetachedSoon(image));
+  ASSERT_OK_AND_ASSIGN(const DetachedMount mounted, Mount(image, content()));
+  ASSERT_OK_AND_ASSIGN(const RootAttributes root, host().ReadRoot(mounted.root));
+  EXPECT_EQ(root, before);
+}
+
 // What a snapshot under load and its clone are made of.
 TEST_P(FilesystemContract, ACutUnderFreeze_BecomesAFilesystemOfItsOwn) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewImage("image", content(), kUuid));

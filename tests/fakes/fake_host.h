@@ -84,6 +84,8 @@ class FakeHost : public Host {
   std::vector<uint64_t> DirtyLimits();
   // What is dirty above each loop that there is now, and elsewhere.
   void SetDirtyBytes(uint64_t each_loop, uint64_t rest_of_the_machine);
+  // Whether ShutDown of an ext4 waits for good for what is dirty: until its device is cut off.
+  void SetFlushesNeverEnd(bool never);
   size_t MountCount();  // in every namespace, detached ones too
   size_t FrozenCount();
   std::vector<std::string> FilesIn(const std::string& folder);
@@ -124,6 +126,7 @@ class FakeHost : public Host {
   absl::StatusOr<AttachedLoop> Attach(const UniqueFd& image, const LoopOptions& options) override;
   absl::Status PinLoop(const Loop& loop) override;
   absl::Status LimitDirty(const Loop& loop, uint64_t bytes) override;
+  absl::Status CutOff(const Loop& loop) override;
   absl::StatusOr<uint64_t> DirtyBytes(const std::vector<Loop>& loops) override;
   absl::StatusOr<uint64_t> MachineDirtyBytes() override;
   absl::Status Detach(const Loop& loop) override;
@@ -234,6 +237,7 @@ class FakeHost : public Host {
   bool can_grow_ext4_mounted_ = false;
   int64_t now_seconds_ = 1'700'000'000;
   uint64_t dirty_elsewhere_ = 0;
+  bool flushes_never_end_ = false;
 
   std::map<int, std::weak_ptr<FakeLoop>> loops_;
   std::set<LoopPtr> pinned_;  // not autoclear

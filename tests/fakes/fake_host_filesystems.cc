@@ -1,6 +1,8 @@
 // Filesystems in images of the simulated machine.
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include <fmt/format.h>
 #include "base/sizes.h"
@@ -130,6 +132,7 @@ absl::StatusOr<std::pair<std::shared_ptr<FakeSuper>, FakeSuperblock>> FakeHost::
   ASSIGN_OR_RETURN(MountPtr mount, MountOf(call, fd));
   if (!mount->super) return KernelError(call, "a device node", ENOTTY);
   if (mount->super->shut_down) return KernelError(call, "a filesystem that was shut down", EIO);
+  if (mount->super->loop->IsCutOff()) return KernelError(call, "a device that was cut off", EIO);
   auto superblock = ReadSuperblock(*mount->super->loop->image, mount->super->content);
   if (!superblock) return KernelError(call, "a mount", EUCLEAN);
   return std::make_pair(mount->super, *superblock);
@@ -197,13 +200,19 @@ absl::StatusOr<bool> FakeHost::ThawDevice(uint64_t device) {
 }
 
 absl::Status FakeHost::ShutDown(const UniqueFd& root) {
-  const auto lock = Enter();
+  auto lock = Enter();
   ASSIGN_OR_RETURN(MountPtr mount, MountOf("FS_IOC_SHUTDOWN", root));
   if (!mount->super) return KernelError("FS_IOC_SHUTDOWN", "a device node", ENOTTY);
   const Content content = mount->super->content;
   if (content != Content::kExt4 && content != Content::kXfs) {
     return absl::FailedPreconditionError(
         fmt::format("FS_IOC_SHUTDOWN: expected ext4 or xfs, found {}", ContentName(content)));
+  }
+  // The flush of what is dirty.
+  while (content == Content::kExt4 && flushes_never_end_ && !mount->super->loop->IsCutOff()) {
+    lock.unlock();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    lock.lock();
   }
   mount->super->shut_down = true;
   return absl::OkStatus();

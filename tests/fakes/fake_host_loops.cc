@@ -105,6 +105,14 @@ absl::Status FakeHost::LimitDirty(const Loop& loop, uint64_t bytes) {
   return absl::OkStatus();
 }
 
+absl::Status FakeHost::CutOff(const Loop& loop) {
+  const auto lock = Enter();
+  const LoopPtr found = FindLoop(loop);
+  if (!found) return Gone(loop);
+  found->size_bytes = 512;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<uint64_t> FakeHost::DirtyBytes(const std::vector<Loop>& loops) {
   const auto lock = Enter();
   uint64_t bytes = 0;
@@ -126,6 +134,11 @@ void FakeHost::SetDirtyBytes(uint64_t each_loop, uint64_t rest_of_the_machine) {
   const auto lock = Enter();
   for (const LoopPtr& loop : LiveLoops()) loop->dirty_bytes = each_loop;
   dirty_elsewhere_ = rest_of_the_machine;
+}
+
+void FakeHost::SetFlushesNeverEnd(bool never) {
+  const auto lock = Enter();
+  flushes_never_end_ = never;
 }
 
 bool FakeHost::IsHeld(const LoopPtr& loop) {
@@ -186,6 +199,7 @@ absl::Status FakeHost::UpdateLoopSize(const Loop& loop) {
   const auto lock = Enter();
   const LoopPtr found = FindLoop(loop);
   if (!found) return Gone(loop);
+  if (found->IsCutOff()) return absl::OkStatus();
   found->size_bytes = found->image->pool->disk.Size(found->image->file) / kBlockBytes * kBlockBytes;
   return absl::OkStatus();
 }

@@ -21,7 +21,7 @@ FakeInode::~FakeInode() {
 }
 
 FakeSuper::~FakeSuper() {
-  if (read_only || shut_down || crashed) return;
+  if (read_only || shut_down || crashed || loop->IsCutOff()) return;
   auto superblock = ReadSuperblock(*loop->image, content);
   if (!superblock) return;  // overwritten under the mount
   superblock->dirty = false;

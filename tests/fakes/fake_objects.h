@@ -63,6 +63,8 @@ struct FakeLoop {
   uint64_t dirty_bytes = 0;
   std::weak_ptr<FakeSuper> super;  // the filesystem mounted from it
   std::vector<std::string> foreign_openers;
+
+  bool IsCutOff() const { return size_bytes < kBlockBytes; }
 };
 
 // A filesystem mounted from a loop. The last reference to it is the clean unmount.

@@ -55,6 +55,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::StatusOr<AttachedLoop>, Attach, (const UniqueFd& image, const LoopOptions& options), (image, options))
   MUTATING(absl::Status, PinLoop, (const Loop& loop), (loop))
   MUTATING(absl::Status, LimitDirty, (const Loop& loop, uint64_t bytes), (loop, bytes))
+  MUTATING(absl::Status, CutOff, (const Loop& loop), (loop))
   READING(absl::StatusOr<uint64_t>, DirtyBytes, (const std::vector<Loop>& loops), (loops))
   READING(absl::StatusOr<uint64_t>, MachineDirtyBytes, (), ())
   MUTATING(absl::Status, Detach, (const Loop& loop), (loop))

@@ -240,6 +240,70 @@ TEST_P(StopUnderFsyncs, NoFsyncIsToldToBeGood_WhoseDataIsDropped) {
   }
 }
 
+class LargeWriteCalls : public Overcommitted {
+ protected:
+  LargeWriteCalls() : Overcommitted({PoolKind::kXfs, Content::kExt4, false}) {}
+
+  // One call of a GiB into each, all at once; the least that was free until they have ended and the
+  // stops as well, which a call that failed does not wait for.
+  uint64_t WriteOneGiBEach() {
+    std::vector<std::unique_ptr<Child>> calls;
+    for (const Workload& workload : workloads_) {
+      const std::vector<std::string> call = {"dd", "if=/dev/zero", "of=" + workload.target + "/large",
+                                             "bs=1G", "count=1"};
+      calls.push_back(Child::Start(call, {.output_path = folder() + "/dd.log", .environment = {}}));
+    }
+    uint64_t lowest = UINT64_MAX;
+    const auto deadline = steady_clock::now() + kStopDeadline;
+    for (const auto& call : calls) {
+      while (!call->Wait(std::chrono::seconds(0)) && steady_clock::now() < deadline) {
+        lowest = std::min(lowest, FreeNow());
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+    while (Status()["stopped_volumes"] != workloads_.size() && steady_clock::now() < deadline) {
+      lowest = std::min(lowest, FreeNow());
+    }
+    EXPECT_LT(steady_clock::now(), deadline) << "a write call or a stop hangs";
+    return lowest;
+  }
+};
+
+// The freeze of a stop waits for them and flushes what they wrote: three of them emptied a pool.
+TEST_F(LargeWriteCalls, UnderWayAtTheStop_TakeNothingOfWhatIsOwedInFull) {
+  constexpr uint64_t kFullBytes = 512 * kMiB, kWrittenInFull = 400 * kMiB;
+  Workload full = MakeWorkload(
+      {.name = "full", .bytes = kFullBytes, .parameters = {{"provisioning", "thin"}}}, false, 0);
+  for (int i = 0; i < 3; ++i) {
+    workloads_.push_back(MakeWorkload({.name = "volume-" + std::to_string(i),
+                                       .bytes = 4 * kGiB,
+                                       .parameters = {{"provisioning", "thin"}, {"reserve", "0"}}},
+                                      false, 0));
+  }
+  ASSERT_FALSE(HasFailure());
+  StartWriters(full, kWrittenInFull, 0);
+  const uint64_t lowest = WriteOneGiBEach();
+  for (const auto& writer : full.writers) {
+    writer->Tell();
+    ASSERT_TRUE(writer->EndsWithin(std::chrono::seconds(60)));
+    EXPECT_EQ(writer->header().first_errno, 0u);
+  }
+  std::cout << "lowest " << FormatBytes(lowest) << " free\n";
+  EXPECT_GT(lowest, 64 * kMiB);
+  TheTotals().stops += workloads_.size();
+  // All that it was promised is there.
+  StartWriters(full, kWrittenInFull, kWrittenInFull);
+  for (const auto& writer : full.writers) {
+    ASSERT_TRUE(writer->EndsWithin(std::chrono::seconds(60)));
+    EXPECT_EQ(writer->header().first_errno, 0u);
+  }
+  full.writers.erase(full.writers.begin(), full.writers.begin() + 2);
+  ExpectNothingLost(full, kWrittenInFull);
+  for (Workload& workload : workloads_) ASSERT_OK(PutAway(workload.claim));
+  for (int i = 2; i > 0; --i) ASSERT_OK(Delete(workloads_[i].claim));
+  ASSERT_OK(Show(workloads_[0].claim));
+}
+
 class OwnersChoice : public Overcommitted {
  protected:
   OwnersChoice() : Overcommitted({PoolKind::kXfs, Content::kExt4, false}) {}

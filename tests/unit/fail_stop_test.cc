@@ -1,6 +1,9 @@
 // Fail-stop on the simulated machine: who is stopped when, what is recorded, how it comes back.
 #include "engine/image/fail_stop.h"
 
+#include <chrono>
+#include <future>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -300,6 +303,52 @@ TEST_F(FailStopTest, Ext4ThatCouldNotBeStopped_IsLimitedAgain) {
   EXPECT_THAT(told_, ::testing::Contains(HasSubstr("could not be stopped")));
   EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(DirtyLimitBytes(Content::kExt4)));
   EXPECT_TRUE(Answers(ext4));
+}
+
+class FlushWithoutEnd : public FailStopTest {
+ protected:
+  void SetUp() override { rig_.machine.SetFlushesNeverEnd(true); }
+  void TearDown() override { rig_.machine.SetFlushesNeverEnd(false); }
+  bool IsCutOff() { return rig_.machine.OpenLoops().at(0).size_bytes == 512; }
+  static bool Ends(const std::future<std::chrono::milliseconds>& look, int milliseconds) {
+    return look.wait_for(std::chrono::milliseconds(milliseconds)) == std::future_status::ready;
+  }
+};
+
+TEST_F(FlushWithoutEnd, Ext4_IsCutOff_BeforeItTakesWhatIsOwedToOthers) {
+  const std::string ext4 = Make("one", "0"), full = Make("full", "100");
+  MustStage(ext4);
+  Tend();
+  const StopLine line = MeasureStopLine(PoolOf(ext4), Precision::kExact).value();
+  ASSERT_GT(line.protected_bytes, 400 * kMiB) << "owed to the other one";
+  LeaveFree(line.stop() - kMiB);
+  auto look = std::async(std::launch::async, [&] { return Look(); });
+  LeaveFree(line.cut_off());
+  EXPECT_FALSE(Ends(look, 50)) << "there is room for its flush still";
+  EXPECT_FALSE(IsCutOff());
+  LeaveFree(line.cut_off() - kMiB);
+  ASSERT_TRUE(Ends(look, 10'000));
+  EXPECT_TRUE(IsCutOff());
+  EXPECT_THAT(told_, ::testing::Contains(HasSubstr(ext4 + " was stopped")));
+  rig_.machine.RemovePath(std::string(kPool) + "/ballast");
+  ASSERT_TRUE(rig_.Unstage(ext4).ok());
+  MustStage(ext4);
+  EXPECT_FALSE(IsCutOff());
+  EXPECT_TRUE(Answers(ext4));
+}
+
+TEST_F(FlushWithoutEnd, WhatThePoolOwesInFull_IsNeverCutOff) {
+  const std::string full = Make("full", "100");
+  MustStage(full);
+  Tend();
+  LeaveFree(MeasureStopLine(PoolOf(full), Precision::kExact).value().last() - kMiB);
+  Look();
+  auto look = std::async(std::launch::async, [&] { return Look(); });
+  EXPECT_FALSE(Ends(look, 50));
+  EXPECT_FALSE(IsCutOff());
+  rig_.machine.SetFlushesNeverEnd(false);
+  ASSERT_TRUE(Ends(look, 10'000));
+  EXPECT_FALSE(IsCutOff());
 }
 
 class NoOvercommit : public FailStopTest {

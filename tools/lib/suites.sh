@@ -1,7 +1,7 @@
 # tools/test's building, running and counting. Sourced, not run.
 
 passed=0 failed=0 skipped=0
-skips=() failures=() times=()
+skips=() failures=() times=() reasons=()
 
 in_folder() { (cd "$1" && shift && GOTOOLCHAIN=local GOFLAGS=-mod=readonly "$@"); }
 
@@ -74,7 +74,10 @@ run_suite() {
   ((passed + failed > before)) || fail "$suite: ran no test"
   look_for_leftovers "$suite" "$log" "$folder"
   if ((failed == failed_before && code != 0)); then fail "$suite: exit $code without a failed test"; fi
-  if ((failed > failed_before)); then show_failures "$suite" "$log"; fi
+  if ((failed > failed_before)); then
+    show_failures "$suite" "$log"
+    reasons+=("$(reasons_of "$suite" "$log")")
+  fi
   # A suite of random tests says its seed and what it reached.
   while read -r line; do say "$line"; done < <(grep "^$suite: " "$log")
   times+=("$(printf '%6s s  %s' "$((SECONDS - began))" "$suite")")
@@ -117,6 +120,13 @@ show_failures() {
     grep -E -A 12 -- '--- FAIL|\[FAIL(ED)?\]|panic|ERROR: (Address|Leak)|runtime error|demo: ' "$2" |
       head -n 120 || tail -n 40 "$2"
   fi
+}
+
+# The first lines of each failure, short enough to stand beside the names at the end: of a long output
+# often only that is kept.
+reasons_of() {
+  show_failures "$@" | grep -E -A 5 -- ': Failure$|--- FAIL|\[FAIL\]|panic|ERROR: |runtime error' |
+    cut -c 1-500 | head -n 30
 }
 
 # --- Counting -------------------------------------------------------------------------------------
@@ -203,6 +213,7 @@ summary() {
   if ((${#failures[@]})); then
     step "Failed"
     for line in "${failures[@]}"; do printf '         %s%s%s\n' "$red" "$line" "$plain"; done
+    for line in "${reasons[@]}"; do if [[ -n $line ]]; then echo "$line"; fi; done
   fi
   echo "$passed passed, $failed failed, $skipped skipped"
   ((failed == 0))

@@ -231,7 +231,7 @@ void FailStop::Stop(Watched& watched, Watermark mark, uint64_t left, const Tell&
     const std::lock_guard lock(watched.mutex);
     for (const Volume& volume : candidates) watched.tried_to_stop.insert(volume.incarnation);
   }
-  const auto results = StopVolumes(watched.pool, candidates);
+  const auto results = StopVolumes(watched.pool, candidates, watched.Line());
   for (size_t i = 0; i < candidates.size(); ++i) {
     const Volume& volume = candidates[i];
     if (!results[i].ok()) {
