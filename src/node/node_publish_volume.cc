@@ -82,7 +82,8 @@ absl::Status NodeService::Handle(const csi::v1::NodePublishVolumeRequest& reques
 // workload's data would go to the host's disk.
 absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& publish,
                                       const Presence& presence) {
-  RETURN_IF_ERROR(engine_.fail_stop().CheckNotStopped(*local.pool, local.volume));
+  RETURN_IF_ERROR(engine_.fail_stop().CheckNotStopped(*local.pool, local.volume,
+                                                      presence.loop.value_or(Loop())));
   const std::string check = "publish of volume " + local.volume.id;
   const StageRecord& record = local.volume.stage;
   ASSIGN_OR_RETURN(const std::string boot_id, host_.BootId());

@@ -76,7 +76,7 @@ absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const 
   const bool ours = stage.capability.block() ? !presence.loop->autoclear
                                              : presence.MountAt(stage.staging) != nullptr;
   if (!ours) return false;
-  RETURN_IF_ERROR(engine_.fail_stop().CheckNotStopped(*local.pool, local.volume));
+  RETURN_IF_ERROR(engine_.fail_stop().CheckNotStopped(*local.pool, local.volume, *presence.loop));
   if (!stage.capability.block()) RETURN_IF_ERROR(CheckAlive(local, stage.staging));
   if (record.terms == stage.terms) return true;
   return absl::AlreadyExistsError(Refusal{

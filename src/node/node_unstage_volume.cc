@@ -65,14 +65,17 @@ absl::Status NodeService::UnstageFilesystem(LocalVolume& local, const std::strin
   std::optional<RootAttributes> root;
   if (presence.MountAt(staging) != nullptr) {
     ASSIGN_OR_RETURN(UniqueFd mount, host_.OpenMount(staging));
-    // A filesystem that was shut down cannot be read, and is put away all the same.
-    // And what somebody else mounted there since is nothing to remember.
-    const bool ours = local.volume.stage.last_end == LastEnd::kStaged &&
-                      IsStagedAt(local.volume, *presence.loop, staging);
-    if (auto found = host_.ReadRoot(mount); ours && found.ok()) root = *std::move(found);
     // A freeze that its user forgot would outlive the last mount through which it can be ended.
     if (const auto thawed = host_.Thaw(mount); thawed.ok() && *thawed) {
       spdlog::warn("volume {} was frozen by somebody else: thawed to put it away", local.volume.id);
+    }
+    // A filesystem that was shut down is put away all the same, but what it says of its root is what
+    // it has in memory: the disk may still have the root of before. And what somebody else mounted
+    // there since is nothing to remember.
+    const bool ours = local.volume.stage.last_end == LastEnd::kStaged &&
+                      IsStagedAt(local.volume, *presence.loop, staging);
+    if (ours && host_.SyncMounted(mount).ok()) {
+      if (auto found = host_.ReadRoot(mount); found.ok()) root = *std::move(found);
     }
     mount.Close();  // it would keep its own mount busy
     RETURN_IF_ERROR(host_.Unmount(staging));

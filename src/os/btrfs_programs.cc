@@ -1,5 +1,6 @@
 #include "os/btrfs_programs.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -13,7 +14,14 @@ constexpr std::chrono::milliseconds kLongestPause{640};
 }  // namespace
 
 bool CouldNotReadMounts(std::string_view output) {
-  return output.find("check mount status") != std::string_view::npos;
+  while (!output.empty()) {
+    const std::string_view line = output.substr(0, output.find('\n'));
+    // Not in the name of a file, which a check prints too.
+    const bool told = line.find("check mount status") != std::string_view::npos;
+    if (told && line.starts_with("ERROR: ")) return true;
+    output.remove_prefix(std::min(line.size() + 1, output.size()));
+  }
+  return false;
 }
 
 absl::StatusOr<CommandResult> RunBtrfs(const Command& command) {

@@ -167,11 +167,11 @@ absl::Status LinuxHost::CutOff(const Loop& loop) {
   }
   info.lo_sizelimit = kSectorBytes;
   if (ioctl(device.get(), LOOP_SET_STATUS64, &info) == 0) return absl::OkStatus();
-  // It wanted the device's page cache to be empty, which it never is under a mount.
-  if (errno == EAGAIN) {
+  // Older kernels want the device's page cache to be empty, newer ones nobody who has it for himself:
+  // both never so under a mount.
+  if (errno == EAGAIN || errno == EBUSY) {
     return absl::UnavailableError(fmt::format(
-        "{}: expected a kernel that cuts off a mounted device (5.18 or newer), found none; upgrade "
-        "it",
+        "{}: expected a kernel that cuts off a mounted device (5.18 to 6.18), found another",
         loop.path));
   }
   return ErrnoStatus(errno, "LOOP_SET_STATUS64", loop.path);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/sizes.h"
 #include "os/files.h"
 #include "os/unique_fd.h"
 
@@ -27,6 +28,8 @@ struct Loop {
   // Of this attachment: no other one until the next boot has the number. 0: the kernel does not
   // tell (before Linux 5.15).
   uint64_t disk_sequence = 0;
+
+  bool IsCutOff() const { return size_bytes > 0 && size_bytes < kBlockBytes; }
 };
 
 struct LoopOptions {
@@ -74,7 +77,7 @@ class LoopDevices {
   // Every read and write of the device fails from now on, however much its filesystem still wants to
   // write, until it is attached anew: it is cut to one sector, below which no filesystem of ours
   // writes. What is in flight arrives. UNAVAILABLE where the kernel cannot do it under a mount
-  // (before 5.18).
+  // (before 5.18, and again from 6.19 on).
   virtual absl::Status CutOff(const Loop& loop) = 0;
   // What is dirty or being written back in the page cache above those devices, in bytes: at most so
   // much does a flush still write to their images. Where the kernel does not tell it of all control

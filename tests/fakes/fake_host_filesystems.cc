@@ -132,7 +132,6 @@ absl::StatusOr<std::pair<std::shared_ptr<FakeSuper>, FakeSuperblock>> FakeHost::
   ASSIGN_OR_RETURN(MountPtr mount, MountOf(call, fd));
   if (!mount->super) return KernelError(call, "a device node", ENOTTY);
   if (mount->super->shut_down) return KernelError(call, "a filesystem that was shut down", EIO);
-  if (mount->super->loop->IsCutOff()) return KernelError(call, "a device that was cut off", EIO);
   auto superblock = ReadSuperblock(*mount->super->loop->image, mount->super->content);
   if (!superblock) return KernelError(call, "a mount", EUCLEAN);
   return std::make_pair(mount->super, *superblock);
@@ -233,6 +232,7 @@ absl::Status FakeHost::SetRoot(const UniqueFd& root, std::optional<uint32_t> mod
   if (super->frozen) return absl::InternalError("fchmod: would hang, the filesystem is frozen");
   if (super->read_only || mount->read_only) return KernelError("fchmod", "the root", EROFS);
   if (!mode && !owner) return absl::OkStatus();
+  if (super->loop->IsCutOff()) return KernelError("fsync", "a device that was cut off", EIO);
   if (mode) superblock.root.mode = *mode;
   if (owner) {
     superblock.root.owner = owner->uid;
@@ -261,7 +261,9 @@ absl::StatusOr<Usage> FakeHost::ReadUsage(const UniqueFd& root) {
 
 absl::Status FakeHost::SyncMounted(const UniqueFd& root) {
   const auto lock = Enter();
-  return SuperOf("syncfs", root).status();
+  ASSIGN_OR_RETURN(const auto mounted, SuperOf("syncfs", root));
+  if (mounted.first->loop->IsCutOff()) return KernelError("syncfs", "a device cut off", EIO);
+  return absl::OkStatus();
 }
 
 }  // namespace holdfast

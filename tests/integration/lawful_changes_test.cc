@@ -53,6 +53,19 @@ TEST_P(LawfulChangesTest, FsGroupWalkAndAclsWhileMounted_AreNeverRefused) {
   EXPECT_TRUE(HasBytes(again + "/data", 0, kMiB, 1));
 }
 
+// What ext4 says of its root then is what it has in memory; the disk has the one of before.
+TEST_P(LawfulChangesTest, ShutDownWithAChangeThatNeverReachedTheDisk_IsNotRefusedForWhatIsThere) {
+  if (content() == Content::kBtrfs) return;  // it cannot be shut down
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "shut", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  MustRun({"sync", "--file-system", target});
+  MustRun({"chmod", "0711", target});
+  MustRun({"xfs_io", "-x", "-c", "shutdown", target});  // the log is not flushed
+  ASSERT_OK(PutAway(claim));
+  ASSERT_OK_AND_ASSIGN(const std::string again, Show(claim));
+  EXPECT_EQ(RootOf(again).mode, "755");
+}
+
 TEST_P(LawfulChangesTest, KillOfTheServerUnderRunningMounts_ChangesNothingForThem) {
   ASSERT_OK_AND_ASSIGN(Claim claim, Create({.name = "running", .content = content()}));
   claim.mode = kMultiWriter;

@@ -327,9 +327,14 @@ TEST_F(FlushWithoutEnd, Ext4_IsCutOff_BeforeItTakesWhatIsOwedToOthers) {
   EXPECT_FALSE(Ends(look, 50)) << "there is room for its flush still";
   EXPECT_FALSE(IsCutOff());
   LeaveFree(line.cut_off() - kMiB);
+  EXPECT_FALSE(Ends(look, 50)) << "it is not this one's flush that takes it";
+  EXPECT_FALSE(IsCutOff());
+  rig_.machine.SetDirtyBytes(100 * kMiB, 0);
   ASSERT_TRUE(Ends(look, 10'000));
   EXPECT_TRUE(IsCutOff());
-  EXPECT_THAT(told_, ::testing::Contains(HasSubstr(ext4 + " was stopped")));
+  EXPECT_THAT(told_, ::testing::Contains(HasSubstr(ext4 + " was stopped and cut off")));
+  EXPECT_THAT(rig_.Stage(ext4).error_message(), HasSubstr("fsync that was under way"));
+  EXPECT_THAT(rig_.Publish(ext4).error_message(), HasSubstr("fsync that was under way"));
   rig_.machine.RemovePath(std::string(kPool) + "/ballast");
   ASSERT_TRUE(rig_.Unstage(ext4).ok());
   MustStage(ext4);
@@ -337,11 +342,31 @@ TEST_F(FlushWithoutEnd, Ext4_IsCutOff_BeforeItTakesWhatIsOwedToOthers) {
   EXPECT_TRUE(Answers(ext4));
 }
 
+TEST_F(FlushWithoutEnd, OnAKernelThatCannotCutOff_SaysSo) {
+  const std::string ext4 = Make("one", "0"), full = Make("full", "100");
+  MustStage(ext4);
+  Tend();
+  const StopLine line = MeasureStopLine(PoolOf(ext4), Precision::kExact).value();
+  LeaveFree(line.stop() - kMiB);
+  rig_.machine.SetDirtyBytes(100 * kMiB, 0);
+  rig_.host.plan().FailMethod("CutOff", absl::UnavailableError("expected another kernel"));
+  auto look = std::async(std::launch::async, [&] { return Look(); });
+  EXPECT_FALSE(Ends(look, 50));
+  LeaveFree(line.cut_off() - kMiB);
+  EXPECT_FALSE(Ends(look, 50));
+  rig_.machine.SetFlushesNeverEnd(false);
+  ASSERT_TRUE(Ends(look, 10'000));
+  rig_.host.plan().Clear();
+  EXPECT_THAT(told_, ::testing::Contains(HasSubstr("expected another kernel")));
+  EXPECT_FALSE(Answers(ext4)) << "stopped all the same";
+}
+
 TEST_F(FlushWithoutEnd, WhatThePoolOwesInFull_IsNeverCutOff) {
   const std::string full = Make("full", "100");
   MustStage(full);
   Tend();
   LeaveFree(MeasureStopLine(PoolOf(full), Precision::kExact).value().last() - kMiB);
+  rig_.machine.SetDirtyBytes(100 * kMiB, 0);
   Look();
   auto look = std::async(std::launch::async, [&] { return Look(); });
   EXPECT_FALSE(Ends(look, 50));

@@ -122,10 +122,10 @@ show_failures() {
   fi
 }
 
-# The first lines of each failure, short enough to stand beside the names at the end: of a long output
-# often only that is kept.
+# The first lines of a suite's failures, short enough to stand beside the names at the end: of a long
+# output often only that is kept.
 reasons_of() {
-  show_failures "$@" | grep -E -A 5 -- ': Failure$|--- FAIL|\[FAIL\]|panic|ERROR: |runtime error' |
+  show_failures "$@" | grep -aE -A 5 -- ': Failure$|--- FAIL|\[FAIL\]|panic|ERROR: |runtime error' |
     cut -c 1-500 | head -n 30
 }
 

@@ -252,11 +252,12 @@ absl::Status ImageEngine::DeleteVolume(std::string_view id) {
   if (!volume) return absl::OkStatus();
   LocalVolume local{pool, *std::move(volume)};
   ASSIGN_OR_RETURN(
-      const auto named,
+      auto named,
       host_.OpenFile(pool->volumes, ImageName(local.volume.incarnation), Access::kReadOnly));
   if (named) RETURN_IF_ERROR(CheckNotReplaced(local, *named));
   // Whatever attaches the image has it open: nearly always nobody has.
   const bool unused = named && !host_.IsOpenElsewhere(*named).value_or(true);
+  named.reset();  // its blocks come back with the last descriptor
   if (!unused) RETURN_IF_ERROR(EndUse(local));
   return WithCatalogRoom(*pool, [&] { return Discard(*pool, local.volume, trash_policy()); });
 }

@@ -33,17 +33,6 @@ constexpr milliseconds kWaitAfterError{100};
 constexpr std::chrono::seconds kLongestWait{1};
 constexpr int kPurgesInARow = 64;
 
-// false: there is no trash. A restore takes an entry and its file under the same lock.
-absl::StatusOr<bool> PurgeOne(Pool& pool) {
-  const std::lock_guard admission(pool.admission);
-  absl::StatusOr<bool> purged = false;
-  RETURN_IF_ERROR(WithCatalogRoom(pool, [&] {
-    purged = PurgeOldest(pool);
-    return purged.status();
-  }));
-  return purged;
-}
-
 // Removed files give their space back late (space_meter.cc); nothing is refused before that.
 absl::Status WaitForRoom(Host& host, const Pool& pool, const std::function<absl::Status()>& check) {
   absl::Status room;
@@ -231,22 +220,27 @@ void FailStop::Stop(Watched& watched, Watermark mark, uint64_t left, const Tell&
     const std::lock_guard lock(watched.mutex);
     for (const Volume& volume : candidates) watched.tried_to_stop.insert(volume.incarnation);
   }
-  const auto results = StopVolumes(watched.pool, candidates, watched.Line());
+  const auto results = StopVolumes(watched.pool, candidates, [&] { return watched.Line(); });
   for (size_t i = 0; i < candidates.size(); ++i) {
     const Volume& volume = candidates[i];
-    if (!results[i].ok()) {
+    if (!results[i].status.ok()) {
       tell(fmt::format("volume {} could not be stopped: {}", volume.id,
-                       std::string(results[i].status().message())));
+                       std::string(results[i].status.message())));
     }
-    if (!results[i].ok() || !*results[i]) continue;
+    if (!results[i].stopped) {
+      const std::lock_guard lock(watched.mutex);
+      watched.tried_to_stop.erase(volume.incarnation);
+      continue;
+    }
     ++watched.stop_count;
     const StopRecord record{.incarnation = volume.incarnation,
                             .volume_id = volume.id,
                             .stopped_unix_nanos = clock_.UnixNanos(),
                             .free_bytes = left,
                             .stop_bytes = watched.Line().stop()};
-    tell(fmt::format("volume {} was stopped: pool {} has {} free, below its line of {}", volume.id,
-                     watched.pool.name(), FormatBytes(left), FormatBytes(record.stop_bytes)));
+    tell(fmt::format("volume {} {}: pool {} had {} free, below its line of {}", volume.id,
+                     results[i].words, watched.pool.name(), FormatBytes(left),
+                     FormatBytes(record.stop_bytes)));
     const std::lock_guard lock(watched.mutex);
     watched.stopped.push_back({record, false});
   }
@@ -288,7 +282,7 @@ void FailStop::PurgeWhileLow(Watched& watched, const Tell& tell) {
       watched.told_low = low;
     }
     if (!low) return;
-    const auto purged = PurgeOne(watched.pool);
+    const auto purged = PurgeOldestAlone(watched.pool);
     if (!purged.ok()) {
       tell(fmt::format("purging the trash: {}", std::string(purged.status().message())));
     }
@@ -328,7 +322,8 @@ void FailStop::Tend(const Tell& tell) {
   }
 }
 
-absl::Status FailStop::CheckNotStopped(const Pool& pool, const Volume& volume) {
+absl::Status FailStop::CheckNotStopped(const Pool& pool, const Volume& volume, const Loop& loop) {
+  RETURN_IF_ERROR(CheckNotCutOff(volume, loop));
   Watched* const watched = Find(pool);
   if (watched == nullptr) return absl::OkStatus();
   const std::lock_guard lock(watched->mutex);
@@ -358,7 +353,7 @@ absl::Status FailStop::CheckRoomToRun(Pool& pool, const Volume& volume, const Un
   };
   absl::Status room = check();
   while (absl::IsResourceExhausted(room)) {
-    ASSIGN_OR_RETURN(const bool purged, PurgeOne(pool));
+    ASSIGN_OR_RETURN(const bool purged, PurgeOldestAlone(pool));
     if (!purged) break;
     room = WaitForRoom(host_, pool, check);
   }

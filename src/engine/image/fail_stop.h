@@ -38,8 +38,8 @@ class FailStop {
 
   // --- For the node plugin, which holds the volume's lock; OK in other pools -------------------
 
-  // FAILED_PRECONDITION: it was stopped, and was not put away since.
-  absl::Status CheckNotStopped(const Pool& pool, const Volume& volume);
+  // FAILED_PRECONDITION: it was stopped, and was not put away since. `loop` shows it.
+  absl::Status CheckNotStopped(const Pool& pool, const Volume& volume, const Loop& loop);
   // RESOURCE_EXHAUSTED with the numbers when it would be stopped again at once. Purges trash,
   // oldest first, when that helps. `image` is the volume's.
   absl::Status CheckRoomToRun(Pool& pool, const Volume& volume, const UniqueFd& image);

@@ -5,6 +5,7 @@
 #include <future>
 #include <thread>
 
+#include "base/refusal.h"
 #include "base/status_macros.h"
 #include "engine/image/attached.h"
 #include "engine/image/ballast.h"
@@ -18,38 +19,54 @@ namespace {
 constexpr size_t kStopsAtOnce = 32;
 constexpr std::chrono::milliseconds kFlushLooks{2};
 
-// The freeze of a stop waits for every write call that is under way, and flushes what it wrote: the
-// flush of a volume that the pool owes nothing more ends where what is owed to others begins.
-absl::Status ShutDownWithin(const Pool& pool, const Volume& volume, const Loop& loop,
-                            const UniqueFd& root, const StopLine& line) {
-  Host& host = pool.host;
-  auto stopping = std::async(std::launch::async, [&] { return host.ShutDown(root); });
-  bool cut_off = !IsOvercommitted(volume);
-  while (stopping.wait_for(kFlushLooks) != std::future_status::ready) {
-    if (cut_off) continue;
-    const auto filesystem = host.DescribeFilesystem(pool.root);
-    if (!filesystem.ok() || filesystem->free_bytes >= line.cut_off()) continue;
-    cut_off = host.CutOff(loop).ok();
-  }
-  return stopping.get();
+using Line = std::function<StopLine()>;
+
+// Whether it is this volume's flush that takes what is owed to others: the pool may be low for
+// another reason, and a short flush comes to its end.
+bool MustEnd(const Pool& pool, const Volume& volume, const Loop& loop, const Line& line) {
+  if (!IsOvercommitted(volume)) return false;
+  const auto filesystem = pool.host.DescribeFilesystem(pool.root);
+  if (!filesystem.ok() || filesystem->free_bytes >= line().cut_off()) return false;
+  const auto dirty = pool.host.DirtyBytes({loop});
+  return dirty.ok() && *dirty > 2 * DirtyLimitBytes(volume.content);
 }
 
-absl::Status StopMounted(const Pool& pool, const Volume& volume, const Loop& loop,
-                         const UniqueFd& root, const StopLine& line) {
+// The freeze of a stop waits for every write call that is under way, and flushes what it wrote: the
+// flush of a volume that the pool owes nothing more ends where what is owed to others begins.
+StopResult ShutDownWithin(const Pool& pool, const Volume& volume, const Loop& loop,
+                          const UniqueFd& root, const Line& line) {
+  StopResult result;
+  auto stopping = std::async(std::launch::async, [&] { return pool.host.ShutDown(root); });
+  bool tried = false;
+  while (stopping.wait_for(kFlushLooks) != std::future_status::ready) {
+    if (tried || !MustEnd(pool, volume, loop, line)) continue;
+    tried = true;
+    const absl::Status cut_off = pool.host.CutOff(loop);
+    result.words +=
+        cut_off.ok() ? " and cut off while it wrote what is owed to others: an fsync that was under "
+                       "way may have been told to be good wrongly"
+                     : " and wrote what is owed to others: " + std::string(cut_off.message());
+  }
+  result.status = stopping.get();
+  return result;
+}
+
+StopResult StopMounted(const Pool& pool, const Volume& volume, const Loop& loop,
+                       const UniqueFd& root, const Line& line) {
   Host& host = pool.host;
-  if (!IsFlushedWhenStopped(volume.content)) return host.ShutDown(root);
+  if (!IsFlushedWhenStopped(volume.content)) return {.status = host.ShutDown(root)};
   // A writer that waits for less to be dirty holds up the freeze of a stop, and where nothing can be
   // written any more the two would wait for each other for ever.
   host.LimitDirty(loop, 0).IgnoreError();
-  absl::Status stopped = ShutDownWithin(pool, volume, loop, root, line);
+  StopResult result = ShutDownWithin(pool, volume, loop, root, line);
   // It runs on.
-  if (!stopped.ok()) {
+  if (!result.status.ok()) {
     host.LimitDirty(loop, DirtyLimitBytes(volume.content)).IgnoreError();
   }
-  return stopped;
+  return result;
 }
 
-absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume, const StopLine& line) {
+absl::StatusOr<StopResult> TryToStop(const Pool& pool, const Volume& volume, const Line& line) {
   Host& host = pool.host;
   ASSIGN_OR_RETURN(const auto image,
                    host.OpenFile(pool.volumes, ImageName(volume.incarnation), Access::kReadOnly));
@@ -58,10 +75,10 @@ absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume, const St
     ASSIGN_OR_RETURN(const FileFacts facts, host.Describe(*image));
     // A copy that was put in its place says nothing of what is attached.
     const bool named = IsImageOf(volume, facts);
-    if (named && !CanStillAllocate(volume, facts.allocated_bytes)) return false;
+    if (named && !CanStillAllocate(volume, facts.allocated_bytes)) return StopResult();
   }
   ASSIGN_OR_RETURN(const auto loops, LoopsByInode(pool, volume));
-  absl::Status failed;
+  StopResult last;
   for (const Loop& loop : loops) {
     if (loop.read_only) continue;
     ASSIGN_OR_RETURN(const auto mounts, host.MountsOf(loop));
@@ -69,15 +86,33 @@ absl::StatusOr<bool> StopVolume(const Pool& pool, const Volume& volume, const St
       // Where another mount covers it, what opens at its path is somebody else's.
       if (!mount.visible) continue;
       const auto root = host.OpenMount(mount.target);
-      failed = root.ok() ? StopMounted(pool, volume, loop, *root, line) : root.status();
-      if (failed.ok()) return true;
+      last = root.ok() ? StopMounted(pool, volume, loop, *root, line)
+                       : StopResult{.status = root.status()};
+      last.stopped = last.status.ok();
+      if (last.stopped) return last;
     }
   }
-  if (!failed.ok()) return failed;
-  return false;
+  return last;
 }
 
+StopResult StopVolume(const Pool& pool, const Volume& volume, const Line& line) {
+  const auto result = TryToStop(pool, volume, line);
+  return result.ok() ? *result : StopResult{.status = result.status()};
+}
+
+
 }  // namespace
+
+absl::Status CheckNotCutOff(const Volume& volume, const Loop& loop) {
+  if (!loop.IsCutOff()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Refusal{"volume " + volume.id, "one that runs",
+              "one that was stopped and cut off when its pool had no room: what was acknowledged "
+              "is in it, but for an fsync that was under way then",
+              "end its pods, so that it is unstaged, and make room: it comes back when it is "
+              "staged again"}
+          .Sentence());
+}
 
 absl::Status LimitDirtyOfRunning(const Pool& pool, const Limit& limit) {
   Host& host = pool.host;
@@ -94,16 +129,15 @@ absl::Status LimitDirtyOfRunning(const Pool& pool, const Limit& limit) {
   return absl::OkStatus();
 }
 
-std::vector<absl::StatusOr<bool>> StopVolumes(const Pool& pool,
-                                              const std::vector<Volume>& volumes,
-                                              const StopLine& line) {
+std::vector<StopResult> StopVolumes(const Pool& pool, const std::vector<Volume>& volumes,
+                                    const std::function<StopLine()>& line) {
   // Beside the stops, not before them: it may wait for the pool's log.
   const std::jthread ballast(
       [&pool] { ReleaseBallast(pool.host, pool.root, Ballast::kVolumes).status().IgnoreError(); });
-  std::vector<absl::StatusOr<bool>> results;
+  std::vector<StopResult> results;
   for (size_t first = 0; first < volumes.size(); first += kStopsAtOnce) {
     const size_t end = std::min(volumes.size(), first + kStopsAtOnce);
-    std::vector<std::future<absl::StatusOr<bool>>> stops;
+    std::vector<std::future<StopResult>> stops;
     for (size_t i = first; i < end; ++i) {
       stops.push_back(
           std::async(std::launch::async, StopVolume, std::cref(pool), std::cref(volumes[i]),

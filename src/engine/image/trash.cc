@@ -1,6 +1,9 @@
 #include "engine/image/trash.h"
 
+#include <mutex>
+
 #include "base/status_macros.h"
+#include "engine/image/ballast.h"
 
 namespace holdfast {
 
@@ -16,6 +19,17 @@ absl::StatusOr<bool> PurgeOldest(Pool& pool) {
   if (entries.empty()) return false;
   RETURN_IF_ERROR(PurgeEntry(pool, entries.front()));
   return true;
+}
+
+// A restore takes an entry and its file under the same lock.
+absl::StatusOr<bool> PurgeOldestAlone(Pool& pool) {
+  const std::lock_guard admission(pool.admission);
+  absl::StatusOr<bool> purged = false;
+  RETURN_IF_ERROR(WithCatalogRoom(pool, [&] {
+    purged = PurgeOldest(pool);
+    return purged.status();
+  }));
+  return purged;
 }
 
 absl::Status PurgeExpired(Pool& pool, int64_t now_unix_nanos, std::chrono::seconds grace) {

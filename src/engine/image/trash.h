@@ -13,6 +13,8 @@ absl::Status PurgeEntry(Pool& pool, const TrashEntry& entry);
 
 // Purges the oldest entry. Its space may come back a little later. false: the trash is empty.
 absl::StatusOr<bool> PurgeOldest(Pool& pool);
+// The same for who does not hold the pool's admission; makes room for its rows.
+absl::StatusOr<bool> PurgeOldestAlone(Pool& pool);
 
 // Purges what was deleted more than `grace` before `now_unix_nanos`.
 absl::Status PurgeExpired(Pool& pool, int64_t now_unix_nanos, std::chrono::seconds grace);
