@@ -12,6 +12,7 @@
 #include "bench/clients.h"
 #include "bench/hand_catalog.h"
 #include "bench/rows.h"
+#include "bench/volume_pairs.h"
 
 namespace holdfast::bench {
 namespace {
@@ -21,17 +22,8 @@ constexpr uint64_t kExt4Bytes = uint64_t{1} << 30;
 
 using Rate = std::function<absl::StatusOr<double>()>;
 
-absl::Status CreateAndDelete(Driver& driver, VolumeWish wish, const std::string& name) {
-  wish.name = name;
-  ASSIGN_OR_RETURN(const std::string id, driver.CreateVolume(wish));
-  return driver.DeleteVolume(id);
-}
-
 Rate RateOf(Driver& driver, const VolumeWish& wish) {
-  return [&driver, wish] {
-    return CallsPerSecond(
-        kSpell, [&](const std::string& name) { return CreateAndDelete(driver, wish, name); });
-  };
+  return [&driver, wish] { return PairsPerSecond(driver, wish, kSpell); };
 }
 
 // The base is its own control: measured before and after.

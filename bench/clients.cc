@@ -15,11 +15,6 @@ namespace {
 
 using Once = std::function<absl::Status(const std::string& name)>;
 
-std::string NewName() {
-  static std::atomic<uint64_t> number = 0;
-  return fmt::format("client-{}", number++);
-}
-
 absl::Status CallWhile(const std::function<bool()>& more, const Once& once) {
   std::mutex mutex;
   absl::Status first;
@@ -42,6 +37,11 @@ absl::Status CallWhile(const std::function<bool()>& more, const Once& once) {
 }
 
 }  // namespace
+
+std::string NewName() {
+  static std::atomic<uint64_t> number = 0;
+  return fmt::format("client-{}", number++);
+}
 
 absl::StatusOr<double> CallsPerSecond(std::chrono::milliseconds length, const Once& once) {
   const Stopwatch watch;

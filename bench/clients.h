@@ -12,6 +12,9 @@ namespace holdfast::bench {
 
 inline constexpr size_t kClients = 16;
 
+// One that was not used before.
+std::string NewName();
+
 // Calls `once` from kClients threads, again and again for `length`, each time with a name that was
 // not used before. How many calls ended in a second; the first error when one failed.
 absl::StatusOr<double> CallsPerSecond(

@@ -1,9 +1,9 @@
-// D1: published ext4 volumes against ext4s made with losetup and mount in the same pool.
-// D2: the same volumes against bare files of the pool, to say what the loop device costs.
-#include <algorithm>
-#include <array>
+// D1: a published ext4 volume against the same image attached and mounted with losetup and mount.
+// D2: the same volume against a bare file of the pool, to say what the loop device costs.
 #include <filesystem>
-#include <utility>
+#include <functional>
+#include <map>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -17,11 +17,7 @@ namespace {
 constexpr uint64_t kMib = uint64_t{1} << 20;
 constexpr uint64_t kImageBytes = 320 * kMib;
 constexpr uint64_t kFileBytes = 224 * kMib;
-// Both sides are the same kernel path: with one file each, where the two came to lie on the disk
-// decided by up to 5 % who is faster. So several of each, made in turn.
-constexpr size_t kPlaces = 3;
-constexpr size_t kRounds = 6 * kPlaces;  // each place once in each order
-constexpr int kRuntimeMs = 190;          // ends just before fio looks, every 100 ms
+constexpr int kRuntimeMs = 190;  // ends just before fio looks, every 100 ms
 
 struct PathRow {
   const char* what;
@@ -42,9 +38,31 @@ constexpr PathRow kPathRows[] = {
     {"8k write + fdatasync", "write", 8192, 1, true, true},
 };
 
-struct Place {
-  std::string ours, base;
-};
+// Makes a filled file reachable, has it used, and puts it away again.
+using Use = std::function<absl::Status(const std::string& file)>;
+using Path = std::function<absl::Status(const Use& use)>;
+
+// One turn: each row for a moment, one after the other, in one fio.
+absl::StatusOr<std::vector<double>> RatesOf(const Path& path,
+                                            const std::vector<const PathRow*>& rows) {
+  std::vector<double> rates;
+  const auto measure = [&](const std::string& file) -> absl::Status {
+    std::vector<FioJob> jobs;
+    for (const PathRow* row : rows) {
+      jobs.push_back({.file = file,
+                      .pattern = row->pattern,
+                      .block_bytes = row->block_bytes,
+                      .depth = row->depth,
+                      .fdatasync = row->fdatasync,
+                      .runtime_ms = kRuntimeMs});
+    }
+    Settle(file);
+    ASSIGN_OR_RETURN(rates, RunFio(jobs));
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(path(measure));
+  return rates;
+}
 
 // Which of ours, base and base again has its turn: all six orders, one after the other.
 size_t InTurn(size_t round, size_t turn) {
@@ -52,136 +70,118 @@ size_t InTurn(size_t round, size_t turn) {
   return (round + (backwards ? 2 - turn : turn)) % 3;
 }
 
-// All rounds run in one fio.
-absl::StatusOr<std::vector<Pair>> MeasurePath(const PathRow& row,
-                                              const std::vector<Place>& places) {
-  std::vector<FioJob> jobs;
-  for (size_t round = 0; round < kRounds; ++round) {
-    const auto& [ours, base] = places[round / 6];
-    const std::array<std::string, 3> files = {ours, base, base};
-    for (size_t turn = 0; turn < files.size(); ++turn) {
-      jobs.push_back({.file = files[InTurn(round, turn)],
-                      .pattern = row.pattern,
-                      .block_bytes = row.block_bytes,
-                      .depth = row.depth,
-                      .fdatasync = row.fdatasync,
-                      .runtime_ms = kRuntimeMs});
+// The pairs of each row.
+absl::StatusOr<std::vector<std::vector<Pair>>> MeasureRows(
+    const Path& ours, const Path& base, const std::vector<const PathRow*>& rows) {
+  std::vector<std::vector<Pair>> pairs(rows.size());
+  for (size_t round = 0; round < kPairs; ++round) {
+    std::vector<double> rates[3];
+    for (size_t turn = 0; turn < 3; ++turn) {
+      const size_t which = InTurn(round, turn);
+      ASSIGN_OR_RETURN(rates[which], RatesOf(which == 0 ? ours : base, rows));
     }
-  }
-  for (const Place& place : places) {
-    Settle(place.ours);
-    Settle(place.base);
-  }
-  ASSIGN_OR_RETURN(const std::vector<double> rates, RunFio(jobs));
-  std::vector<Pair> pairs;
-  for (size_t round = 0; round < kRounds; ++round) {
-    std::array<double, 3> rate;
-    for (size_t turn = 0; turn < rate.size(); ++turn) {
-      rate[InTurn(round, turn)] = rates[round * rate.size() + turn];
+    for (size_t row = 0; row < rows.size(); ++row) {
+      pairs[row].push_back(
+          {.ours = rates[0][row], .base = rates[1][row], .control = rates[2][row] / rates[1][row]});
     }
-    pairs.push_back({.ours = rate[0], .base = rate[1], .control = rate[2] / rate[1]});
   }
   return pairs;
 }
 
-absl::Status MeasurePaths(Bench& bench, const std::string& name, const Bar& bar,
-                          const std::vector<Place>& places) {
-  for (const PathRow& row : kPathRows) {
-    if (!bar.must && !row.in_d2) continue;
-    ASSIGN_OR_RETURN(const Outcome outcome, Measure(bar, [&] { return MeasurePath(row, places); }));
-    bench.report().Add(
-        {.row = name, .what = row.what, .unit = "IOPS", .bar = bar, .outcome = outcome});
-  }
-  return absl::OkStatus();
-}
-
-absl::Status MakeFilledFile(const std::string& path) {
-  RETURN_IF_ERROR(MakeFile(path, kFileBytes));
-  return FillFile(path, kFileBytes);
-}
-
-// The volumes of all places. Whatever `base_of` returned for a place, with a path(), stands beside
-// its volume while it is measured.
-template <typename BaseOf>
-absl::Status AtPlaces(Bench& bench, const std::string& name, const Bar& bar,
-                      const BaseOf& base_of) {
-  ASSIGN_OR_RETURN(Site* const site, bench.At(SiteKind::kXfs));
-  Driver& driver = site->driver();
-  std::vector<std::string> ids;
-  std::vector<Place> places;
-  {
-    std::vector<OpenVolume> volumes;
-    std::vector<typename decltype(base_of(*site, size_t{}))::value_type> bases;
-    for (size_t i = 0; i < kPlaces; ++i) {
-      ASSIGN_OR_RETURN(
-          const std::string id,
-          driver.CreateVolume(
-              {.name = fmt::format("{}-{}", name, i), .filesystem = "ext4", .bytes = kImageBytes}));
-      ids.push_back(id);
-      ASSIGN_OR_RETURN(OpenVolume volume, OpenVolume::Open(driver, id, "ext4"));
-      volumes.push_back(std::move(volume));
-      ASSIGN_OR_RETURN(auto base, base_of(*site, i));
-      bases.push_back(std::move(base));
-      places.push_back({.ours = volumes.back().path() + "/data", .base = bases.back().path()});
-      RETURN_IF_ERROR(MakeFilledFile(places.back().ours));
-      RETURN_IF_ERROR(MakeFilledFile(places.back().base));
+// Rows share their turns; those left undecided are measured again, as Measure does with one figure.
+absl::Status Compare(Bench& bench, const char* name, const Bar& bar, const Path& ours,
+                     const Path& base, const std::vector<const PathRow*>& rows) {
+  std::map<const PathRow*, Outcome> outcomes;
+  std::vector<const PathRow*> open = rows;
+  for (int attempt = 1; attempt <= kMaxAttempts && !open.empty(); ++attempt) {
+    ASSIGN_OR_RETURN(const auto pairs, MeasureRows(ours, base, open));
+    std::vector<const PathRow*> undecided;
+    for (size_t i = 0; i < open.size(); ++i) {
+      Outcome& outcome = outcomes[open[i]];
+      outcome = Judge(bar, pairs[i]);
+      outcome.attempts = attempt;
+      if (outcome.verdict == Verdict::kUndecided) undecided.push_back(open[i]);
     }
-    RETURN_IF_ERROR(MeasurePaths(bench, name, bar, places));
-    for (OpenVolume& volume : volumes) RETURN_IF_ERROR(volume.Close());
+    open = std::move(undecided);
   }
-  for (const std::string& id : ids) RETURN_IF_ERROR(driver.DeleteVolume(id));
+  for (const PathRow* row : rows) {
+    bench.report().Add(
+        {.row = name, .what = row->what, .unit = "IOPS", .bar = bar, .outcome = outcomes[row]});
+  }
   return absl::OkStatus();
 }
 
-// Removes its file at scope end.
-class TemporaryFile {
+// A filled file in an ext4 volume, which is closed between its turns.
+class FilledVolume {
  public:
-  explicit TemporaryFile(std::string path) : path_(std::move(path)) {}
-  TemporaryFile(TemporaryFile&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  TemporaryFile& operator=(TemporaryFile&&) = delete;
-  ~TemporaryFile() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove(path_, ignored);
+  static absl::StatusOr<FilledVolume> Make(Driver& driver, const std::string& name) {
+    ASSIGN_OR_RETURN(
+        const std::string id,
+        driver.CreateVolume({.name = name, .filesystem = "ext4", .bytes = kImageBytes}));
+    ASSIGN_OR_RETURN(OpenVolume volume, OpenVolume::Open(driver, id, "ext4"));
+    const std::string file = volume.path() + kFile;
+    RETURN_IF_ERROR(MakeFile(file, kFileBytes));
+    RETURN_IF_ERROR(FillFile(file, kFileBytes));
+    ASSIGN_OR_RETURN(const std::string image, ImageBehind(volume.path(), /*block=*/false));
+    RETURN_IF_ERROR(volume.Close());
+    return FilledVolume(driver, id, image);
   }
-  const std::string& path() const { return path_; }
+
+  Path Published() const {
+    return [*this](const Use& use) -> absl::Status {
+      ASSIGN_OR_RETURN(OpenVolume volume, OpenVolume::Open(*driver_, id_, "ext4"));
+      RETURN_IF_ERROR(use(volume.path() + kFile));
+      return volume.Close();
+    };
+  }
+
+  Path MountedByHand(const std::string& target) const {
+    return [*this, target](const Use& use) -> absl::Status {
+      ASSIGN_OR_RETURN(const HandMount mount, HandMount::Make(image_, target));
+      return use(target + kFile);
+    };
+  }
+
+  absl::Status Delete() { return driver_->DeleteVolume(id_); }
 
  private:
-  std::string path_;
-};
-
-class HandFilesystem {
- public:
-  static absl::StatusOr<HandFilesystem> Make(const Site& site, size_t place) {
-    TemporaryFile image(fmt::format("{}/d1-{}.img", site.by_hand(), place));
-    RETURN_IF_ERROR(MakeFile(image.path(), kImageBytes, /*preallocate=*/true));
-    const std::string target = fmt::format("{}/d1-by-hand-{}", site.targets(), place);
-    ASSIGN_OR_RETURN(HandMount mount,
-                     HandMount::Make(image.path(), target, {"mkfs.ext4", "-q", "-E", "nodiscard"}));
-    return HandFilesystem(std::move(image), std::move(mount), target + "/data");
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  HandFilesystem(TemporaryFile image, HandMount mount, std::string path)
-      : image_(std::move(image)), mount_(std::move(mount)), path_(std::move(path)) {}
-  TemporaryFile image_;
-  HandMount mount_;  // gone before its image
-  std::string path_;
+  static constexpr char kFile[] = "/data";
+  FilledVolume(Driver& driver, std::string id, std::string image)
+      : driver_(&driver), id_(std::move(id)), image_(std::move(image)) {}
+  Driver* driver_;
+  std::string id_, image_;
 };
 
 }  // namespace
 
+// The same bytes at the same place on both sides: with an image for each, where the two came to lie
+// on the disk decided by up to 5 % who was faster.
 absl::Status MeasureD1(Bench& bench) {
-  return AtPlaces(bench, "D1", {.better = Better::kHigher, .must = 0.95, .aim = 1.00},
-                  HandFilesystem::Make);
+  ASSIGN_OR_RETURN(Site* const site, bench.At(SiteKind::kXfs));
+  ASSIGN_OR_RETURN(FilledVolume volume, FilledVolume::Make(site->driver(), "D1"));
+  std::vector<const PathRow*> rows;
+  for (const PathRow& row : kPathRows) rows.push_back(&row);
+  const Bar bar{.better = Better::kHigher, .must = 0.95, .aim = 1.00};
+  RETURN_IF_ERROR(Compare(bench, "D1", bar, volume.Published(),
+                          volume.MountedByHand(site->targets() + "/d1-by-hand"), rows));
+  return volume.Delete();
 }
 
 absl::Status MeasureD2(Bench& bench) {
-  return AtPlaces(bench, "D2",
-                  {.better = Better::kHigher, .must = std::nullopt, .aim = std::nullopt},
-                  [](const Site& site, size_t place) -> absl::StatusOr<TemporaryFile> {
-                    return TemporaryFile(fmt::format("{}/d2-{}.raw", site.by_hand(), place));
-                  });
+  ASSIGN_OR_RETURN(Site* const site, bench.At(SiteKind::kXfs));
+  ASSIGN_OR_RETURN(FilledVolume volume, FilledVolume::Make(site->driver(), "D2"));
+  const std::string bare = site->by_hand() + "/d2.raw";
+  RETURN_IF_ERROR(MakeFile(bare, kFileBytes));
+  RETURN_IF_ERROR(FillFile(bare, kFileBytes));
+  std::vector<const PathRow*> rows;
+  for (const PathRow& row : kPathRows) {
+    if (row.in_d2) rows.push_back(&row);
+  }
+  const Bar bar{.better = Better::kHigher, .must = std::nullopt, .aim = std::nullopt};
+  RETURN_IF_ERROR(Compare(
+      bench, "D2", bar, volume.Published(), [&](const Use& use) { return use(bare); }, rows));
+  std::filesystem::remove(bare);
+  return volume.Delete();
 }
 
 }  // namespace holdfast::bench

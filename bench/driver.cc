@@ -68,12 +68,6 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command, const std::
   _exit(127);
 }
 
-absl::Status Call(const char* method, const grpc::Status& status) {
-  if (status.ok()) return absl::OkStatus();
-  return absl::InternalError(fmt::format("{}: {} (code {})", method, status.error_message(),
-                                         static_cast<int>(status.error_code())));
-}
-
 csi::v1::VolumeCapability Capability(const std::string& filesystem) {
   csi::v1::VolumeCapability capability;
   capability.mutable_access_mode()->set_mode(
@@ -87,6 +81,12 @@ csi::v1::VolumeCapability Capability(const std::string& filesystem) {
 }
 
 }  // namespace
+
+absl::Status StatusOfCall(const char* method, const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  return absl::InternalError(fmt::format("{}: {} (code {})", method, status.error_message(),
+                                         static_cast<int>(status.error_code())));
+}
 
 Driver::Driver(DriverOptions options, const std::string& endpoint) : options_(std::move(options)) {
   grpc::ChannelArguments arguments;
@@ -134,7 +134,7 @@ absl::Status Driver::StartServer() {
   context.set_wait_for_ready(true);
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
   csi::v1::ProbeResponse response;
-  RETURN_IF_ERROR(Call("Probe", identity_->Probe(&context, {}, &response)));
+  RETURN_IF_ERROR(StatusOfCall("Probe", identity_->Probe(&context, {}, &response)));
   if (response.ready().value()) return absl::OkStatus();
   return absl::InternalError("holdfast is not ready: " + LastLine(log));
 }
@@ -163,7 +163,7 @@ Driver::~Driver() {
   waitpid(pid_, nullptr, 0);
 }
 
-absl::StatusOr<std::string> Driver::CreateVolume(const VolumeWish& wish) {
+csi::v1::CreateVolumeRequest Driver::CreateRequest(const VolumeWish& wish) const {
   csi::v1::CreateVolumeRequest request;
   request.set_name(wish.name);
   request.mutable_capacity_range()->set_required_bytes(static_cast<int64_t>(wish.bytes));
@@ -178,9 +178,14 @@ absl::StatusOr<std::string> Driver::CreateVolume(const VolumeWish& wish) {
     source.mutable_volume()->set_volume_id(wish.from_volume);
     *request.mutable_volume_content_source() = source;
   }
+  return request;
+}
+
+absl::StatusOr<std::string> Driver::CreateVolume(const VolumeWish& wish) {
   grpc::ClientContext context;
   csi::v1::CreateVolumeResponse response;
-  RETURN_IF_ERROR(Call("CreateVolume", controller_->CreateVolume(&context, request, &response)));
+  RETURN_IF_ERROR(StatusOfCall(
+      "CreateVolume", controller_->CreateVolume(&context, CreateRequest(wish), &response)));
   return response.volume().volume_id();
 }
 
@@ -192,7 +197,7 @@ absl::StatusOr<std::string> Driver::CreateSnapshot(const std::string& name,
   grpc::ClientContext context;
   csi::v1::CreateSnapshotResponse response;
   RETURN_IF_ERROR(
-      Call("CreateSnapshot", controller_->CreateSnapshot(&context, request, &response)));
+      StatusOfCall("CreateSnapshot", controller_->CreateSnapshot(&context, request, &response)));
   return response.snapshot().snapshot_id();
 }
 
@@ -201,7 +206,7 @@ absl::Status Driver::DeleteVolume(const std::string& id) {
   request.set_volume_id(id);
   grpc::ClientContext context;
   csi::v1::DeleteVolumeResponse response;
-  return Call("DeleteVolume", controller_->DeleteVolume(&context, request, &response));
+  return StatusOfCall("DeleteVolume", controller_->DeleteVolume(&context, request, &response));
 }
 
 absl::Status Driver::DeleteSnapshot(const std::string& id) {
@@ -209,7 +214,7 @@ absl::Status Driver::DeleteSnapshot(const std::string& id) {
   request.set_snapshot_id(id);
   grpc::ClientContext context;
   csi::v1::DeleteSnapshotResponse response;
-  return Call("DeleteSnapshot", controller_->DeleteSnapshot(&context, request, &response));
+  return StatusOfCall("DeleteSnapshot", controller_->DeleteSnapshot(&context, request, &response));
 }
 
 absl::StatusOr<csi::v1::ListVolumesResponse> Driver::ListVolumes(int32_t entries) {
@@ -217,7 +222,8 @@ absl::StatusOr<csi::v1::ListVolumesResponse> Driver::ListVolumes(int32_t entries
   request.set_max_entries(entries);
   grpc::ClientContext context;
   csi::v1::ListVolumesResponse response;
-  RETURN_IF_ERROR(Call("ListVolumes", controller_->ListVolumes(&context, request, &response)));
+  RETURN_IF_ERROR(
+      StatusOfCall("ListVolumes", controller_->ListVolumes(&context, request, &response)));
   return response;
 }
 
@@ -227,7 +233,8 @@ absl::StatusOr<csi::v1::ListVolumesResponse> Driver::ListAllVolumes() {
   do {
     grpc::ClientContext context;
     csi::v1::ListVolumesResponse page;
-    RETURN_IF_ERROR(Call("ListVolumes", controller_->ListVolumes(&context, request, &page)));
+    RETURN_IF_ERROR(
+        StatusOfCall("ListVolumes", controller_->ListVolumes(&context, request, &page)));
     request.set_starting_token(page.next_token());
     // The usual single page is not copied: that would be the client's time.
     if (all.entries().empty()) {
@@ -270,8 +277,10 @@ absl::Status Driver::Open(const std::string& id, const std::string& filesystem) 
   grpc::ClientContext stage_context, publish_context;
   csi::v1::NodeStageVolumeResponse staged;
   csi::v1::NodePublishVolumeResponse published;
-  RETURN_IF_ERROR(Call("NodeStageVolume", node_->NodeStageVolume(&stage_context, stage, &staged)));
-  return Call("NodePublishVolume", node_->NodePublishVolume(&publish_context, publish, &published));
+  RETURN_IF_ERROR(
+      StatusOfCall("NodeStageVolume", node_->NodeStageVolume(&stage_context, stage, &staged)));
+  return StatusOfCall("NodePublishVolume",
+                      node_->NodePublishVolume(&publish_context, publish, &published));
 }
 
 absl::Status Driver::Close(const std::string& id) {
@@ -284,9 +293,11 @@ absl::Status Driver::Close(const std::string& id) {
   grpc::ClientContext unpublish_context, unstage_context;
   csi::v1::NodeUnpublishVolumeResponse unpublished;
   csi::v1::NodeUnstageVolumeResponse unstaged;
-  RETURN_IF_ERROR(Call("NodeUnpublishVolume",
-                       node_->NodeUnpublishVolume(&unpublish_context, unpublish, &unpublished)));
-  return Call("NodeUnstageVolume", node_->NodeUnstageVolume(&unstage_context, unstage, &unstaged));
+  RETURN_IF_ERROR(
+      StatusOfCall("NodeUnpublishVolume",
+                   node_->NodeUnpublishVolume(&unpublish_context, unpublish, &unpublished)));
+  return StatusOfCall("NodeUnstageVolume",
+                      node_->NodeUnstageVolume(&unstage_context, unstage, &unstaged));
 }
 
 absl::StatusOr<OpenVolume> OpenVolume::Open(Driver& driver, const std::string& id,

@@ -27,6 +27,9 @@ struct VolumeWish {
   std::string from_snapshot, from_volume;  // at most one
 };
 
+// INTERNAL with the method and what the server said.
+absl::Status StatusOfCall(const char* method, const grpc::Status& status);
+
 // Calls of CSI are thread-safe, the rest is not. The process is ended, with everything unmounted by
 // its callers, at scope end.
 class Driver {
@@ -42,6 +45,10 @@ class Driver {
   absl::StatusOr<double> Restart();
   // Resident memory of the server.
   absl::StatusOr<double> ResidentMib() const;
+
+  // For calls that are not waited for.
+  csi::v1::CreateVolumeRequest CreateRequest(const VolumeWish& wish) const;
+  csi::v1::Controller::Stub& controller() { return *controller_; }
 
   // Ids.
   absl::StatusOr<std::string> CreateVolume(const VolumeWish& wish);

@@ -135,9 +135,11 @@ absl::StatusOr<HandMount> HandMount::Make(const std::string& image, const std::s
                                           const std::vector<std::string>& mkfs) {
   ASSIGN_OR_RETURN(const std::string device, AttachByHand(image));
   const auto mount = [&]() -> absl::Status {
-    std::vector<std::string> arguments(mkfs.begin() + 1, mkfs.end());
-    arguments.push_back(device);
-    RETURN_IF_ERROR(RunProgram(mkfs.front(), arguments).status());
+    if (!mkfs.empty()) {
+      std::vector<std::string> arguments(mkfs.begin() + 1, mkfs.end());
+      arguments.push_back(device);
+      RETURN_IF_ERROR(RunProgram(mkfs.front(), arguments).status());
+    }
     std::filesystem::create_directories(target);
     return RunProgram("mount", {device, target}).status();
   };

@@ -40,10 +40,10 @@ absl::StatusOr<std::string> AttachByHand(const std::string& image);
 // A mount made by programs; unmounted and detached at scope end.
 class HandMount {
  public:
-  // mkfs (a program and its arguments; the device comes last) on a loop of `image`, mounted at
-  // `target`, a folder that is made.
+  // A loop of `image`, mounted at `target`, a folder that is made; after `mkfs` (a program and its
+  // arguments; the device comes last) when there is one.
   static absl::StatusOr<HandMount> Make(const std::string& image, const std::string& target,
-                                        const std::vector<std::string>& mkfs);
+                                        const std::vector<std::string>& mkfs = {});
   HandMount(HandMount&& other) noexcept;
   HandMount& operator=(HandMount&&) = delete;
   ~HandMount();

@@ -28,11 +28,11 @@
 #include "os/unix_socket.h"
 #include "registration/registration_socket.h"
 #include "rpc/http.h"
+#include "rpc/log_lines.h"
 #include "rpc/metrics.h"
 #include "rpc/observer.h"
 #include "rpc/server.h"
 #include "serving.h"
-#include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace holdfast {
@@ -48,11 +48,9 @@ int Refuse(const absl::Status& status) {
 }
 
 std::shared_ptr<spdlog::logger> StartLog(const Config& config) {
-  auto logger =
-      std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("", MakeStderrSink());
   logger->set_level(config.log_level);
   logger->set_formatter(MakeFormatter(config.log_format));
-  logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(logger);
   RouteGrpcLog();
   return logger;

@@ -9,28 +9,36 @@ namespace holdfast {
 
 absl::Status GroupCommit::Write(const std::function<absl::Status()>& body, Outlives outlives) {
   Writer writer{.body = body, .outlives = outlives};
-  std::unique_lock lock(mutex_);
-  waiting_.push_back(&writer);
-  if (committing_) {
-    writer.turn.wait(lock, [&] { return writer.done || writer.leads; });
-    if (writer.done) return writer.status;
+  if (!BeginOrWait(writer)) return writer.status;
+  std::vector<Writer*> batch;
+  {
+    const std::lock_guard lock(mutex_);
+    batch.swap(waiting_);
   }
-  // Nobody commits: this one does, for all who came while the last transaction was flushed.
-  committing_ = true;
-  const std::vector<Writer*> batch = std::exchange(waiting_, {});
-  lock.unlock();
   Commit(batch);
-  lock.lock();
-  for (Writer* each : batch) {
-    each->done = true;
-    if (each != &writer) each->turn.notify_one();
+  Writer* next = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!waiting_.empty()) next = waiting_.front();
+    committing_ = next != nullptr;
   }
-  committing_ = !waiting_.empty();
-  if (committing_) {
-    waiting_.front()->leads = true;
-    waiting_.front()->turn.notify_one();
+  if (next != nullptr) next->turn.Notify();
+  for (Writer* each : batch) {
+    if (each == &writer) continue;
+    each->done = true;
+    each->turn.Notify();
   }
   return writer.status;
+}
+
+bool GroupCommit::BeginOrWait(Writer& writer) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(&writer);
+    if (!std::exchange(committing_, true)) return true;
+  }
+  writer.turn.WaitForNotification();
+  return !writer.done;
 }
 
 void GroupCommit::Commit(const std::vector<Writer*>& batch) {

@@ -1,12 +1,12 @@
 // Writers that meet share one transaction, and so one fsync.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/notification.h"
 #include "catalog/catalog.h"
 #include "catalog/database.h"
 
@@ -27,11 +27,13 @@ class GroupCommit {
     const std::function<absl::Status()>& body;
     Outlives outlives;
     absl::Status status = absl::OkStatus();
-    bool done = false;
-    bool leads = false;  // commits for all who wait
-    // Its own: of many that wait only those are woken whose turn it is.
-    std::condition_variable turn = {};
+    bool done = false;  // else, when it is its turn, it commits for all who wait
+    // Its own, and without the mutex that all share: who is woken has nothing to wait for.
+    absl::Notification turn = {};
   };
+  // True when the writer is to commit, for all who came while the last transaction was flushed;
+  // false when somebody has done it.
+  bool BeginOrWait(Writer& writer);
   void Commit(const std::vector<Writer*>& batch);
 
   Database& database_;

@@ -46,6 +46,11 @@ void KeptVolumes::Take(std::string_view id) {
   volumes_.erase(kept);
 }
 
+std::optional<bool> KeptVolumes::Has(std::string_view id) const {
+  const std::lock_guard lock(mutex_);
+  return known_ ? std::optional(volumes_.find(id) != volumes_.end()) : std::nullopt;
+}
+
 std::optional<VolumeTotals> KeptVolumes::totals() const {
   const std::lock_guard lock(mutex_);
   return known_ ? std::optional(totals_) : std::nullopt;

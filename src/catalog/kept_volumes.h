@@ -34,6 +34,7 @@ class KeptVolumes {
   void Remove(std::string_view id);
 
   // nullopt: not known.
+  std::optional<bool> Has(std::string_view id) const;
   std::optional<VolumeTotals> totals() const;
   // As Catalog::ListVolumes.
   std::optional<std::vector<ListedVolume>> List(std::string_view after, uint64_t limit) const;

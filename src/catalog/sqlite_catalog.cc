@@ -53,6 +53,8 @@ absl::StatusOr<int64_t> SqliteCatalog::Change(const std::string& sql, const Bind
 absl::StatusOr<std::optional<Volume>> SqliteCatalog::FindVolume(std::string_view id) {
   static const std::string kSql =
       fmt::format("SELECT {} FROM volumes WHERE id = ?", kVolumeColumns);
+  // As with every new name: the connection that reads is left to others.
+  if (!kept_.Has(id).value_or(true)) return std::nullopt;
   ASSIGN_OR_RETURN(auto rows, Select(
                                   kSql, [&](Statement& s) { s.Bind(1, id); }, &ReadVolume));
   return FirstOf(std::move(rows));

@@ -1,6 +1,8 @@
 #include "rpc/log_lines.h"
 
 #include <chrono>
+#include <cstdio>
+#include <utility>
 
 #include "fmt/chrono.h"
 #include "fmt/format.h"
@@ -58,6 +60,24 @@ class Formatter final : public spdlog::formatter {
   const LogFormat format_;
 };
 
+// stderr has no buffer of its own, and its lock is held for the write alone.
+class StderrSink final : public spdlog::sinks::sink {
+ public:
+  void log(const spdlog::details::log_msg& line) override {
+    spdlog::memory_buf_t text;
+    formatter_->format(line, text);
+    std::fwrite(text.data(), 1, text.size(), stderr);
+  }
+  void flush() override {}
+  void set_pattern(const std::string&) override {}  // lines look as the formatter makes them
+  void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override {
+    formatter_ = std::move(formatter);
+  }
+
+ private:
+  std::unique_ptr<spdlog::formatter> formatter_ = MakeFormatter(LogFormat::kText);
+};
+
 bool NeedsQuotes(std::string_view value) {
   return value.empty() || value.find_first_of(" \"=\\") != std::string_view::npos;
 }
@@ -92,6 +112,8 @@ std::string EscapeControls(std::string_view value) {
 std::unique_ptr<spdlog::formatter> MakeFormatter(LogFormat format) {
   return std::make_unique<Formatter>(format);
 }
+
+std::shared_ptr<spdlog::sinks::sink> MakeStderrSink() { return std::make_shared<StderrSink>(); }
 
 void LogEvent(spdlog::logger& logger, LogFormat format, spdlog::level::level_enum level,
               std::string_view message, const LogFields& fields) {

@@ -9,6 +9,7 @@
 
 #include "spdlog/formatter.h"
 #include "spdlog/logger.h"
+#include "spdlog/sinks/sink.h"
 
 namespace holdfast {
 
@@ -27,6 +28,10 @@ using LogFields = std::vector<LogField>;
 // json: {"time":"…","level":"info","message":"…","key":"value"}
 // Control characters are escaped in both; JSON replaces bytes that are no UTF-8.
 std::unique_ptr<spdlog::formatter> MakeFormatter(LogFormat format);
+
+// Lines to stderr, each in one write. Unlike spdlog's own a line is made before the lock is taken:
+// calls do not wait for the making of each other's.
+std::shared_ptr<spdlog::sinks::sink> MakeStderrSink();
 
 // Writes one line with fields; the logger's formatter must be MakeFormatter(format).
 void LogEvent(spdlog::logger& logger, LogFormat format, spdlog::level::level_enum level,
