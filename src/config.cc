@@ -31,8 +31,8 @@ Example:
 
 // What was given, not yet understood.
 struct Texts {
-  std::string mode, endpoint, node_id, run_folder, admin_socket, trash_grace = "24h",
-                                                                 freeze_deadline = "10s";
+  std::string mode, endpoint, node_id, run_folder, admin_socket,
+      trash_grace = "24h", trim_interval = "24h", freeze_deadline = "10s";
   std::string shutdown_timeout = "30s", log_level = "info", log_format = "text", http_listen;
   std::string max_volumes = "0", kubelet_registration;
   std::vector<std::string> pools, kubelet_roots;
@@ -77,6 +77,9 @@ void Declare(CLI::App& app, Texts& texts) {
   add("--admin-socket", texts.admin_socket,
       "Where holdfastctl reaches this server [admin.sock in the run folder]", "PATH");
   add("--trash-grace", texts.trash_grace, "How long deleted volumes stay in the trash [24h]",
+      "DURATION");
+  add("--trim-interval", texts.trim_interval,
+      "How often thin ext4 and xfs volumes give back what was deleted in them; 0 is never [24h]",
       "DURATION");
   add("--freeze-deadline", texts.freeze_deadline,
       "How long a snapshot may freeze a filesystem [10s]", "DURATION");
@@ -183,6 +186,8 @@ absl::Status ReadLogging(const Texts& texts, Config& config) {
 absl::Status ReadTimes(const Texts& texts, Config& config) {
   ASSIGN_OR_RETURN(const absl::Duration grace,
                    ParseDuration("--trash-grace", texts.trash_grace, absl::Hours(24 * 3650)));
+  ASSIGN_OR_RETURN(const absl::Duration trim,
+                   ParseDuration("--trim-interval", texts.trim_interval, absl::Hours(24 * 3650)));
   ASSIGN_OR_RETURN(const absl::Duration freeze,
                    ParseDuration("--freeze-deadline", texts.freeze_deadline, absl::Minutes(5)));
   ASSIGN_OR_RETURN(const absl::Duration shutdown,
@@ -191,6 +196,10 @@ absl::Status ReadTimes(const Texts& texts, Config& config) {
     return Wrong("--freeze-deadline", "expected at least 100ms, found '{}'", texts.freeze_deadline);
   }
   config.trash_grace = absl::ToChronoSeconds(grace);
+  if (trim > absl::ZeroDuration() && trim < absl::Seconds(1)) {
+    return Wrong("--trim-interval", "expected 0 or at least 1s, found '{}'", texts.trim_interval);
+  }
+  config.trim_interval = absl::ToChronoSeconds(trim);
   config.freeze_deadline = absl::ToChronoMilliseconds(freeze);
   config.shutdown_timeout = absl::ToChronoMilliseconds(shutdown);
   return absl::OkStatus();

@@ -24,6 +24,7 @@ struct Config {
   std::string admin_socket;         // path; default: admin.sock in the run folder
   std::string registration_socket;  // where kubelet looks for plugins; empty: not registered
   std::chrono::seconds trash_grace{std::chrono::hours(24)};
+  std::chrono::seconds trim_interval{std::chrono::hours(24)};  // 0: never
   std::chrono::milliseconds freeze_deadline{std::chrono::seconds(10)};
   std::chrono::milliseconds shutdown_timeout{std::chrono::seconds(30)};
   spdlog::level::level_enum log_level = spdlog::level::info;

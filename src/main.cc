@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -83,18 +84,33 @@ absl::StatusOr<std::unique_ptr<RegistrationSocket>> StartRegistration(const Conf
       });
 }
 
-// Frees the space of deleted volumes when their grace has passed.
-std::jthread StartPurging(ImageEngine& engine, std::chrono::seconds grace) {
-  const auto period =
-      std::clamp<std::chrono::seconds>(grace / 4, std::chrono::seconds(1), std::chrono::minutes(1));
-  return std::jthread([&engine, period](const std::stop_token& stop) {
+// Does the work again and again; what fails is told, and tried again when its time has come.
+std::jthread StartEvery(std::chrono::seconds period, const char* what,
+                        std::function<absl::Status(const std::stop_token&)> work) {
+  return std::jthread([period, what, work = std::move(work)](const std::stop_token& stop) {
     std::mutex mutex;
     std::condition_variable_any wake;
     std::unique_lock lock(mutex);
     while (!wake.wait_for(lock, stop, period, [&stop] { return stop.stop_requested(); })) {
-      const absl::Status status = engine.PurgeExpiredTrash();
-      if (!status.ok()) spdlog::warn("purging the trash: {}", std::string(status.message()));
+      const absl::Status status = work(stop);
+      if (!status.ok()) spdlog::warn("{}: {}", what, std::string(status.message()));
     }
+  });
+}
+
+// Frees the space of deleted volumes when their grace has passed.
+std::jthread StartPurging(ImageEngine& engine, std::chrono::seconds grace) {
+  const auto period =
+      std::clamp<std::chrono::seconds>(grace / 4, std::chrono::seconds(1), std::chrono::minutes(1));
+  return StartEvery(period, "purging the trash",
+                    [&engine](const std::stop_token&) { return engine.PurgeExpiredTrash(); });
+}
+
+// Has thin volumes give back what their workloads deleted. 0: never.
+std::jthread StartTrimming(NodeService& node, std::chrono::seconds interval) {
+  if (interval.count() == 0) return {};
+  return StartEvery(interval, "trimming thin volumes", [&node](const std::stop_token& stop) {
+    return node.TrimThinVolumes([&stop] { return stop.stop_requested(); });
   });
 }
 
@@ -150,6 +166,7 @@ int ServeUntilTerminated(const Config& config) {
     return Refuse(registration.status());
   }
   std::jthread purging = StartPurging(*engine, config.trash_grace);
+  std::jthread trimming = StartTrimming(node, config.trim_interval);
   auto watching = engine->WatchPools([](const std::string& line) { spdlog::warn("{}", line); });
   spdlog::info("holdfast {} serves {} as node {}", kDriverVersion, config.endpoint, config.node_id);
 
@@ -166,6 +183,7 @@ int ServeUntilTerminated(const Config& config) {
     std::_Exit(kDidNotStop);
   }
   purging = {};
+  trimming = {};
   watching.reset();
   http.reset();
   const absl::Status closed = engine->Close();

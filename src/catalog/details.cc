@@ -227,7 +227,8 @@ std::string VolumeDetails(const Volume& volume) {
 }
 
 std::string SnapshotDetails(const Snapshot& snapshot) {
-  return Dump({{"root", Optional(snapshot.root, WriteRoot)}});
+  return Dump(
+      {{"root", Optional(snapshot.root, WriteRoot)}, {"rootMayDiffer", snapshot.root_may_differ}});
 }
 
 absl::Status ParseVolumeDetails(const std::string& text, Volume& volume) {
@@ -244,6 +245,8 @@ absl::Status ParseVolumeDetails(const std::string& text, Volume& volume) {
 absl::Status ParseSnapshotDetails(const std::string& text, Snapshot& snapshot) {
   return Parse(text, [&snapshot](const Json& json) {
     snapshot.root = ReadOptional(json, "root", ReadRoot);
+    // Absent in rows of drivers that recorded no root then.
+    snapshot.root_may_differ = json.value("rootMayDiffer", false);
   });
 }
 

@@ -37,11 +37,4 @@ absl::Status JudgePublish(const Volume& volume, const RootAttributes& before,
 // FAILED_PRECONDITION when nothing was refused, or when what was found could not be read.
 absl::Status AcknowledgeVerdict(StageRecord& record);
 
-// The fields that differ (ctime aside), as two lists: "mode 0700, owner 26:26" each.
-struct RootDifference {
-  std::string expected;
-  std::string found;
-};
-RootDifference DescribeDifference(const RootAttributes& expected, const RootAttributes& found);
-
 }  // namespace holdfast

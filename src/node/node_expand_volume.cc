@@ -20,8 +20,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeExpandVolumeRequest& request
   ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(volume_id));
   Volume& volume = local.volume;
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
-  ASSIGN_OR_RETURN(const MountEntry* mount,
-                   MountOfPath(local, presence, request.volume_path()));
+  ASSIGN_OR_RETURN(const MountEntry* mount, MountOfPath(local, presence, request.volume_path()));
   if (!Satisfies(volume.capacity_bytes, range)) {
     return absl::OutOfRangeError(
         Refusal{"size of volume " + volume_id,

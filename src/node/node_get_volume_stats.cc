@@ -25,8 +25,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeGetVolumeStatsRequest& reque
   // No lock: nothing is changed, and kubelet asks often.
   ASSIGN_OR_RETURN(const LocalVolume local, engine_.FindLocal(volume_id));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
-  ASSIGN_OR_RETURN(const MountEntry* mount,
-                   MountOfPath(local, presence, request.volume_path()));
+  ASSIGN_OR_RETURN(const MountEntry* mount, MountOfPath(local, presence, request.volume_path()));
   if (local.volume.content == Content::kBlock) {
     response.add_usage()->set_unit(csi::v1::VolumeUsage::BYTES);
     response.mutable_usage(0)->set_total(static_cast<int64_t>(presence.loop->size_bytes));

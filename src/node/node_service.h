@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -48,6 +49,11 @@ class NodeService final : public csi::v1::Node::Service {
   HOLDFAST_RPC(NodeGetCapabilities)
   HOLDFAST_RPC(NodeGetInfo)
 #undef HOLDFAST_RPC
+
+  // Has the thin ext4 and XFS volumes that are in use here give back what their workloads deleted:
+  // their "discard" would do it in the path of every commit. The first failure, after all were
+  // tried; ends early when `stop` says so.
+  absl::Status TrimThinVolumes(const std::function<bool()>& stop);
 
  private:
   using LocalVolume = ImageEngine::LocalVolume;
@@ -113,6 +119,8 @@ class NodeService final : public csi::v1::Node::Service {
   absl::Status RecordUnseenEnd(LocalVolume& local);
   absl::Status RecordClean(LocalVolume& local);
   absl::Status PutAwayForgotten(LocalVolume& local);
+
+  absl::Status TrimSlice(const std::string& volume_id, uint64_t start);
 
   ImageEngine& engine_;
   Host& host_;

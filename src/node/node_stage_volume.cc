@@ -5,6 +5,7 @@
 #include "base/build_info.h"
 #include "base/refusal.h"
 #include "base/status_macros.h"
+#include "engine/image/cut.h"
 #include "engine/image/private_mount.h"
 #include "integrity/identity_check.h"
 #include "integrity/verdict.h"
@@ -53,9 +54,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeStageVolumeRequest& request,
   ASSIGN_OR_RETURN(const bool staged, AlreadyStaged(local, stage, presence));
   if (staged) return absl::OkStatus();
   RETURN_IF_ERROR(CheckAlone(local, stage, presence));
-  if (local.volume.stage.verdict) {
-    return absl::FailedPreconditionError(local.volume.stage.verdict->sentence);
-  }
+  RETURN_IF_ERROR(CheckNotRefused(local.volume));
   // Intend, do and commit.
   ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadWrite));
   RETURN_IF_ERROR(engine_.fail_stop().CheckRoomToRun(*local.pool, local.volume, image));

@@ -69,9 +69,9 @@ absl::Status NodeService::UnstageFilesystem(LocalVolume& local, const std::strin
     if (const auto thawed = host_.Thaw(mount); thawed.ok() && *thawed) {
       spdlog::warn("volume {} was frozen by somebody else: thawed to put it away", local.volume.id);
     }
-    // A filesystem that was shut down is put away all the same, but what it says of its root is what
-    // it has in memory: the disk may still have the root of before. And what somebody else mounted
-    // there since is nothing to remember.
+    // A filesystem that was shut down is put away all the same, but what it says of its root is
+    // what it has in memory: the disk may still have the root of before. And what somebody else
+    // mounted there since is nothing to remember.
     const bool ours = local.volume.stage.last_end == LastEnd::kStaged &&
                       IsStagedAt(local.volume, *presence.loop, staging);
     if (ours && host_.SyncMounted(mount).ok()) {

@@ -67,13 +67,17 @@ absl::Status ReadClasses(const UniqueFd& folder, BtrfsSpace& space) {
   return absl::OkStatus();
 }
 
-std::string SysfsOf(const btrfs_ioctl_fs_info_args& filesystem) {
+std::string UuidOf(const btrfs_ioctl_fs_info_args& filesystem) {
   std::string uuid;
   for (size_t i = 0; i < sizeof(filesystem.fsid); ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) uuid += '-';
     uuid += fmt::format("{:02x}", filesystem.fsid[i]);
   }
-  return "/sys/fs/btrfs/" + uuid;
+  return uuid;
+}
+
+std::string SysfsOf(const btrfs_ioctl_fs_info_args& filesystem) {
+  return "/sys/fs/btrfs/" + UuidOf(filesystem);
 }
 
 // What fallocate and writers took since the last commit: SPACE_INFO counts it only from then on.
@@ -100,6 +104,7 @@ absl::StatusOr<BtrfsSpace> ReadBtrfsSpace(const UniqueFd& folder) {
   if (ioctl(folder.get(), BTRFS_IOC_FS_INFO, &filesystem) != 0) {
     return ErrnoStatus(errno, "BTRFS_IOC_FS_INFO", FdName(folder));
   }
+  space.uuid = UuidOf(filesystem);
   space.data.used += UncommittedData(filesystem);
   space.quotas = access((SysfsOf(filesystem) + "/qgroups").c_str(), F_OK) == 0;
   for (uint64_t id = 1; id <= std::min<uint64_t>(filesystem.max_id, kMaxDevices); ++id) {

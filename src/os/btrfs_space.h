@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "os/unique_fd.h"
@@ -21,6 +22,7 @@ struct BtrfsSpace {
   uint64_t global_reserve = 0;  // part of metadata that only the filesystem itself may use
   BtrfsClass data, metadata;
   bool quotas = false;  // are enabled: a limit may lie below what is free
+  std::string uuid;
 };
 
 // `folder` lies on btrfs.

@@ -91,6 +91,8 @@ class Filesystems {
   virtual absl::StatusOr<Usage> ReadUsage(const UniqueFd& root) = 0;
   // Flushes everything dirty of the filesystem.
   virtual absl::Status SyncMounted(const UniqueFd& root) = 0;
+  // FITRIM: what is unused of those bytes of the filesystem is punched out of what lies below it.
+  virtual absl::Status Trim(const UniqueFd& root, uint64_t start, uint64_t length) = 0;
 };
 
 }  // namespace holdfast

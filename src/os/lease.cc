@@ -21,9 +21,9 @@ namespace {
 // A child of ours has our descriptors until it executes its program.
 constexpr std::chrono::milliseconds kLongestPause{16};
 
-// The kernel grants a read lease (F_RDLCK) only when no description of the file is open for writing,
-// by any process or by the kernel itself (a loop device); a write lease (F_WRLCK) only when none but
-// `file` is open at all.
+// The kernel grants a read lease (F_RDLCK) only when no description of the file is open for
+// writing, by any process or by the kernel itself (a loop device); a write lease (F_WRLCK) only
+// when none but `file` is open at all.
 absl::StatusOr<bool> IsLeaseGranted(const UniqueFd& file, int kind) {
   // Whoever opens the file in the microseconds of the lease makes the kernel signal us, by default
   // with SIGIO, which would end the process. SIGURG is ignored by default.

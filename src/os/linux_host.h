@@ -98,6 +98,7 @@ class LinuxHost final : public Host {
                        std::optional<Owner> owner) override;
   absl::StatusOr<Usage> ReadUsage(const UniqueFd& root) override;
   absl::Status SyncMounted(const UniqueFd& root) override;
+  absl::Status Trim(const UniqueFd& root, uint64_t start, uint64_t length) override;
 
   // Mounts (linux_mounts.cc, linux_targets.cc, linux_unmount.cc)
   absl::StatusOr<UniqueFd> MountDetached(const Loop& loop, const MountOptions& options) override;

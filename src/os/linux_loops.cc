@@ -167,8 +167,8 @@ absl::Status LinuxHost::CutOff(const Loop& loop) {
   }
   info.lo_sizelimit = kSectorBytes;
   if (ioctl(device.get(), LOOP_SET_STATUS64, &info) == 0) return absl::OkStatus();
-  // Older kernels want the device's page cache to be empty, newer ones nobody who has it for himself:
-  // both never so under a mount.
+  // Older kernels want the device's page cache to be empty, newer ones nobody who has it for
+  // himself: both never so under a mount.
   if (errno == EAGAIN || errno == EBUSY) {
     return absl::UnavailableError(fmt::format(
         "{}: expected a kernel that cuts off a mounted device (5.18 to 6.18), found another",

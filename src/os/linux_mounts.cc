@@ -55,16 +55,22 @@ std::vector<Option> FilesystemOptions(const Loop& loop, const MountOptions& opti
   if (flags.dir_synchronous) all.push_back({"dirsync", std::nullopt});
   if (options.content == Content::kExt4) {
     all.push_back({"errors", "remount-ro"});
-    all.push_back(options.without_log ? Option{"noload", std::nullopt}
-                                      : Option{"data_err", "abort"});
+    // In so many words: the image may name others as its defaults (tune2fs -o).
+    all.push_back({"barrier", "1"});
+    if (options.without_log) {
+      all.push_back({"noload", std::nullopt});
+    } else {
+      all.push_back({"data", "ordered"});
+      all.push_back({"data_err", "abort"});
+    }
   }
   // Its workload may have made another subvolume the default one; the volume's root stays its root.
   if (options.content == Content::kBtrfs) all.push_back({"subvolid", "5"});
   if (options.content == Content::kXfs && options.private_clone) {
     all.push_back({"nouuid", std::nullopt});
   }
-  // Thin ext4 and XFS give space back by fstrim now and then: their "discard" trims in the path of
-  // every commit. btrfs has an asynchronous one.
+  // Thin ext4 and XFS are trimmed on a schedule (node/trim_volumes.cc): their "discard" trims in
+  // the path of every commit. btrfs has an asynchronous one.
   if (options.content == Content::kBtrfs && !options.thick) all.push_back({"discard", "async"});
   all.insert(all.end(), flags.filesystem_options.begin(), flags.filesystem_options.end());
   if (options.content == Content::kBtrfs && options.thick) {

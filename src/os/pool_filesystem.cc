@@ -1,6 +1,7 @@
 // The filesystem that holds a pool.
 #include <fmt/format.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 
@@ -53,6 +54,9 @@ absl::StatusOr<FolderFilesystem> LinuxHost::DescribeFilesystem(const UniqueFd& f
       return ErrnoStatus(errno, "XFS_IOC_FSGEOMETRY", FdName(folder));
     }
     result.reflink = (geometry.flags & kXfsGeometryReflink) != 0;
+    struct stat folder_facts;
+    if (fstat(folder.get(), &folder_facts) != 0) return ErrnoStatus(errno, "fstat", FdName(folder));
+    result.id = fmt::format("device {}", folder_facts.st_dev);
   }
   if (facts.f_type == kBtrfsMagic) {
     result.reflink = true;
@@ -60,6 +64,7 @@ absl::StatusOr<FolderFilesystem> LinuxHost::DescribeFilesystem(const UniqueFd& f
     result.free_bytes = std::min(result.free_bytes, FreeForData(space));
     result.metadata_free_bytes = FreeForMetadata(space);
     result.quotas = space.quotas;
+    result.id = space.uuid;  // each subvolume has a device number of its own
   }
   return result;
 }

@@ -26,4 +26,19 @@ struct RootAttributes {
   bool operator==(const RootAttributes&) const = default;
 };
 
+// Inode, generation and birth time are those of one directory.
+bool SameDirectory(const RootAttributes& a, const RootAttributes& b);
+
+// Whatever differs, a workload may have done it while the filesystem was mounted: it is the same
+// directory, and its ctime moved.
+bool MayBeLawful(const RootAttributes& recorded, const RootAttributes& found);
+
+// The fields that differ (ctime aside), as two lists: "mode 0700, owner 26:26" each. Both are empty
+// when none does.
+struct RootDifference {
+  std::string expected;
+  std::string found;
+};
+RootDifference DescribeDifference(const RootAttributes& expected, const RootAttributes& found);
+
 }  // namespace holdfast

@@ -10,7 +10,8 @@
 namespace holdfast {
 
 // kFrozen: the filesystem was frozen over the cut. kOffline: the volume was not in use.
-// kCrash: a raw block volume in use, as after a power cut at that moment.
+// kCrash: as after a power cut, for it is a raw block volume in use, or nobody saw how its last use
+// ended.
 enum class Consistency { kFrozen, kOffline, kCrash };
 
 struct Snapshot {
@@ -28,7 +29,10 @@ struct Snapshot {
   Consistency consistency = Consistency::kOffline;
   uint64_t extents = 0;                // of the file, when it was cut
   int64_t created_unix_nanos = 0;      // of the cut
-  std::optional<RootAttributes> root;  // at the cut
+  std::optional<RootAttributes> root;  // at the cut, as far as it was recorded
+  // Nobody saw how the volume's last use ended: the root may lawfully differ by what a workload can
+  // change.
+  bool root_may_differ = false;
 };
 
 // "frozen", "offline", "crash".

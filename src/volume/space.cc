@@ -54,6 +54,10 @@ uint64_t CloneMetadataBytes(PoolFilesystem filesystem, uint64_t extents) {
   return extents * (filesystem == PoolFilesystem::kXfs ? 36 : 432);
 }
 
+uint64_t GainOfPurge(uint64_t trash_bytes) {
+  return SaturatingSubtract(trash_bytes, kMiB + trash_bytes / 1000);
+}
+
 uint64_t LargestNewVolume(const PoolSpace& space, PoolFilesystem filesystem,
                           uint32_t owed_percent) {
   const uint64_t divisor = SlopeDivisor(filesystem);

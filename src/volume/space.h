@@ -49,6 +49,10 @@ uint64_t FloorBytes(PoolFilesystem filesystem, uint64_t size_bytes, uint64_t pro
 // as more_bytes when a snapshot or clone is made: fragmented images have millions of extents.
 uint64_t CloneMetadataBytes(PoolFilesystem filesystem, uint64_t extents);
 
+// What purging trash of so many bytes gives back at least: the catalog grows while it is purged, and
+// the filesystem keeps some of what described its files.
+uint64_t GainOfPurge(uint64_t trash_bytes);
+
 // The largest further volume for which the invariant holds. 0 when none. `space.floor_bytes` is
 // that of what is provisioned now; the floor's growth by the volume is counted here. Of the volume
 // itself `owed_percent` counts: less than 100 for a thin one in an overcommitted pool.

@@ -156,6 +156,7 @@ class FakeHost : public Host {
                        std::optional<Owner> owner) override;
   absl::StatusOr<Usage> ReadUsage(const UniqueFd& root) override;
   absl::Status SyncMounted(const UniqueFd& root) override;
+  absl::Status Trim(const UniqueFd& root, uint64_t start, uint64_t length) override;
 
   // --- Mounts -----------------------------------------------------------------------------------
   absl::StatusOr<UniqueFd> MountDetached(const Loop& loop, const MountOptions& options) override;

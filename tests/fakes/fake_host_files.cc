@@ -67,7 +67,9 @@ absl::StatusOr<FolderFilesystem> FakeHost::DescribeFilesystem(const UniqueFd& fo
                           pool.read_only,
                           pool.disk.size_bytes(),
                           pool.disk.free_bytes(),
-                          pool.btrfs() ? pool.disk.free_bytes() : UINT64_MAX};
+                          pool.btrfs() ? pool.disk.free_bytes() : UINT64_MAX,
+                          /*quotas=*/false,
+                          fmt::format("device {}", pool.device)};
 }
 
 absl::Status FakeHost::GrowFilesystemOf(const UniqueFd& folder) {

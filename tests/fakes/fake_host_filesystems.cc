@@ -259,6 +259,12 @@ absl::StatusOr<Usage> FakeHost::ReadUsage(const UniqueFd& root) {
   return usage;
 }
 
+// What lies in its filesystems is not modelled: nothing in them is unused.
+absl::Status FakeHost::Trim(const UniqueFd& root, uint64_t, uint64_t) {
+  const auto lock = Enter();
+  return SuperOf("FITRIM", root).status();
+}
+
 absl::Status FakeHost::SyncMounted(const UniqueFd& root) {
   const auto lock = Enter();
   ASSIGN_OR_RETURN(const auto mounted, SuperOf("syncfs", root));

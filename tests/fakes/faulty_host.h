@@ -82,6 +82,7 @@ class FaultyHost final : public Host {
   MUTATING(absl::Status, SetRoot, (const UniqueFd& root, std::optional<uint32_t> mode, std::optional<Owner> owner), (root, mode, owner))
   READING(absl::StatusOr<Usage>, ReadUsage, (const UniqueFd& root), (root))
   MUTATING(absl::Status, SyncMounted, (const UniqueFd& root), (root))
+  MUTATING(absl::Status, Trim, (const UniqueFd& root, uint64_t start, uint64_t length), (root, start, length))
 
   // Mounts
   MUTATING(absl::StatusOr<UniqueFd>, MountDetached, (const Loop& loop, const MountOptions& options), (loop, options))

@@ -120,6 +120,50 @@ TEST_P(PermissionsTest, Stage_AfterASimulatedReboot_RefusesWhatCtimeDoesNotExpla
   ExpectRefused(claim, {"expected mode 0700", "found mode 0755"});
 }
 
+// What a stage would refuse is not to be had through a copy either.
+TEST_P(PermissionsTest, Copies_OfARootChangedWhilePutAway_AreRefusedWithTheField) {
+  int number = 0;
+  for (const RootChange& change : RootChanges()) {
+    const std::string name = "source-" + std::to_string(++number);
+    ASSERT_OK_AND_ASSIGN(const Claim source, Create({.name = name, .content = content()}));
+    WithImageMounted(source, change.apply);
+    EXPECT_TRUE(
+        Refused(Create({.name = name + "-clone", .content = content(), .volume_id = source.id}),
+                absl::StatusCode::kDataLoss, change.words));
+    ASSERT_OK_AND_ASSIGN(const std::string snapshot, Snapshot(source, name + "-cut"));
+    EXPECT_TRUE(
+        Refused(Create({.name = name + "-restore", .content = content(), .snapshot_id = snapshot}),
+                absl::StatusCode::kDataLoss, change.words));
+    // Once its stage was refused nothing is cut of it, in the same words.
+    const std::string sentence = ExpectRefused(source, change.words);
+    EXPECT_EQ(Snapshot(source, name + "-later").status().message(), sentence);
+    EXPECT_EQ(Create({.name = name + "-clone", .content = content(), .volume_id = source.id})
+                  .status()
+                  .message(),
+              sentence);
+  }
+}
+
+// A crash: the record may lawfully be out of date, but only by what a workload can change.
+TEST_P(PermissionsTest, Copies_AfterAnEndThatNobodySaw_CarryWhatTheWorkloadChanged) {
+  ASSERT_OK_AND_ASSIGN(const Claim source, Create({.name = "source", .content = content()}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(source));
+  MustRun({"chmod", "0701", target});
+  MustRun({"umount", target});
+  MustRun({"umount", StagingPath(source)});
+  ASSERT_OK_AND_ASSIGN(const std::string snapshot, Snapshot(source, "cut"));
+  for (const Wanted& wanted :
+       {Wanted{.name = "clone", .content = content(), .volume_id = source.id},
+        Wanted{.name = "restore", .content = content(), .snapshot_id = snapshot}}) {
+    ASSERT_OK_AND_ASSIGN(const Claim copy, Create(wanted));
+    EXPECT_NE(driver().Log().find("root directory of the clone " + copy.id + ": was mode 0755"),
+              std::string::npos)
+        << driver().Log();
+    ASSERT_OK_AND_ASSIGN(const std::string shown, Show(copy));
+    EXPECT_EQ(RootOf(shown).mode, "701");
+  }
+}
+
 TEST_P(PermissionsTest, Driver_NeverChangesTheRoot_AcrossStagesAndPublishes) {
   ASSERT_OK_AND_ASSIGN(const Claim claim,
                        Create({.name = "kept",
@@ -173,6 +217,39 @@ TEST_F(Ext4RootTest, Stage_RootInodeCleared_IsRefusedInASentenceOfItsVolume) {
     EXPECT_TRUE(Refused(Stage(claim), absl::StatusCode::kDataLoss,
                         {claim.id, "expected an intact ext4", "restore a snapshot"}));
   }
+}
+
+// The same after a crash, when the record does not say how the root was left: it says which it was.
+TEST_F(Ext4RootTest, Copies_OfARootRecreatedByAnfsckAfterACrash_AreRefused) {
+  ASSERT_OK_AND_ASSIGN(
+      const Claim claim,
+      Create({.name = "fsck", .parameters = {{"rootMode", "0700"}, {"rootOwner", "26:26"}}}));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  MustRun({"mkdir", target + "/pgdata"});
+  MustRun({"umount", target});
+  MustRun({"umount", StagingPath(claim)});
+  MustRun({"debugfs", "-w", "-R", "clri <2>", ImagePath(claim)});
+  Execute({"e2fsck", "-fy", ImagePath(claim)});
+  const std::vector<std::string> words = {"birth time", "mode 0700", "mode 0755", "owner 26:26",
+                                          "owner 0:0"};
+  EXPECT_TRUE(Refused(Create({.name = "clone", .volume_id = claim.id}), absl::StatusCode::kDataLoss,
+                      words));
+  ASSERT_OK_AND_ASSIGN(const std::string snapshot, Snapshot(claim, "cut"));
+  EXPECT_TRUE(Refused(Create({.name = "restore", .snapshot_id = snapshot}),
+                      absl::StatusCode::kDataLoss, words));
+  EXPECT_TRUE(Refused(Stage(claim), absl::StatusCode::kFailedPrecondition, words));
+}
+
+// Defaults in the image that would defeat the promise do not count (tune2fs -o).
+TEST_F(Ext4RootTest, Stage_OfAnImageWithUnsafeMountDefaults_MountsItSafely) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "defaults"}));
+  MustRun({"tune2fs", "-o", "nobarrier,journal_data_writeback", ImagePath(claim)});
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  ASSERT_EQ(LoopsOfImage(claim).size(), 1u);
+  const std::string device = LoopsOfImage(claim)[0].substr(5);
+  const std::string options = MustRun({"cat", "/proc/fs/ext4/" + device + "/options"});
+  EXPECT_EQ(options.find("nobarrier"), std::string::npos) << options;
+  EXPECT_NE(options.find("data=ordered"), std::string::npos) << options;
 }
 
 TEST_F(Ext4RootTest, Stage_RootRecreatedAs0755ByAnfsck_IsRefused) {

@@ -162,6 +162,38 @@ TEST_F(PoolRefusalTest, PoolServedByAnotherProcess_IsRefused) {
   EXPECT_EQ(other.Stop(), 0);
 }
 
+// Each would promise the whole of it.
+TEST_F(PoolRefusalTest, ASecondPoolOnOneFilesystem_IsRefused) {
+  for (const PoolKind kind : {PoolKind::kXfs, PoolKind::kBtrfs}) {
+    const std::string name = kind == PoolKind::kXfs ? "x" : "b";
+    ScratchDisk& disk = AddDisk(name, kGiB, MkfsOf(kind));
+    const std::string first = disk.path() + "/first", second = disk.path() + "/second";
+    fs::create_directory(first);
+    if (kind == PoolKind::kBtrfs) {
+      MustRun({"btrfs", "-q", "subvolume", "create", second});  // with a device number of its own
+    } else {
+      fs::create_directory(second);
+    }
+    MustRun({ProgramPath("holdfastctl"), "pool", "init", first, "--name", name + "1"});
+    MustRun({ProgramPath("holdfastctl"), "pool", "init", second, "--name", name + "2"});
+    driver().flags() = {"--pool", first, "--pool", second};
+    Restart();
+    EXPECT_NE(driver().Log().find("filesystem of pool " + second +
+                                  ": expected one of its own, found that of pool " + name +
+                                  "1 in " + first),
+              std::string::npos)
+        << driver().Log();
+    const auto in = [&](int number) {
+      return Create({.name = name + std::to_string(number),
+                     .content = Content::kBlock,
+                     .parameters = {{"pool", name + std::to_string(number)}}});
+    };
+    ASSERT_OK_AND_ASSIGN(const Claim claim, in(1));
+    EXPECT_FALSE(in(2).ok());
+    ASSERT_OK(Delete(claim));
+  }
+}
+
 // Somebody else fills the pool while it is served: promises cannot be kept, so none is made.
 TEST_F(PoolRefusalTest, ForeignFile_StopsCreates_AndThickVolumesStillTakeEveryWrite) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "early", .content = Content::kBlock}));

@@ -77,6 +77,38 @@ TEST_P(ProvisioningTest, Thin_AllocatesWhatIsWritten_AndGivesBackWhatIsDiscarded
   EXPECT_LT(AllocatedBytes(ImagePath(claim)), empty + 40 * kMiB);
 }
 
+// Raw block has no files, and btrfs discards by itself, when it thinks fit.
+class TrimTest : public GroundTest {};
+
+INSTANTIATE_TEST_SUITE_P(Grounds, TrimTest,
+                         ::testing::Values(Ground{PoolKind::kXfs, Content::kExt4},
+                                           Ground{PoolKind::kXfs, Content::kXfs},
+                                           Ground{PoolKind::kBtrfs, Content::kExt4},
+                                           Ground{PoolKind::kBtrfs, Content::kXfs}),
+                         GroundName);
+
+TEST_P(TrimTest, Thin_GivesBackWhatWasDeleted_WithoutAnybodyAsking) {
+  driver().flags() = {"--trim-interval", "1s"};
+  Restart();
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "thin",
+                                                  .content = content(),
+                                                  .bytes = kGiB,
+                                                  .parameters = {{"provisioning", "thin"}}}));
+  const uint64_t empty = AllocatedBytes(ImagePath(claim));
+  ASSERT_OK_AND_ASSIGN(const std::string target, Show(claim));
+  ASSERT_EQ(WriteBytes(target + "/kept", 0, 16 * kMiB, 1), 0);
+  ASSERT_EQ(WriteBytes(target + "/gone", 0, 128 * kMiB, 2), 0);
+  ASSERT_GE(AllocatedBytes(ImagePath(claim)), empty + 128 * kMiB);
+  MustRun({"rm", target + "/gone"});
+  MustRun({"sync", "--file-system", target});
+  for (int i = 0; i < 200 && AllocatedBytes(ImagePath(claim)) > empty + 48 * kMiB; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_LE(AllocatedBytes(ImagePath(claim)), empty + 48 * kMiB) << driver().Log();
+  EXPECT_TRUE(HasBytes(target + "/kept", 0, 16 * kMiB, 1));
+  EXPECT_EQ(driver().Log().find("trimming thin volumes:"), std::string::npos) << driver().Log();
+}
+
 class FormatTest : public IntegrationTest {};
 
 // Programs that make filesystems never run in the node path, whatever lies in the image.

@@ -104,6 +104,7 @@ inline Snapshot FullSnapshot(const std::string& id, const std::string& volume_id
   snapshot.extents = 12345;
   snapshot.created_unix_nanos = 77;
   snapshot.root = FullRoot();
+  snapshot.root_may_differ = true;
   return snapshot;
 }
 
@@ -154,6 +155,7 @@ inline void ExpectSame(const Snapshot& a, const Snapshot& b) {
   EXPECT_EQ(a.extents, b.extents);
   EXPECT_EQ(a.created_unix_nanos, b.created_unix_nanos);
   EXPECT_EQ(a.root, b.root);
+  EXPECT_EQ(a.root_may_differ, b.root_may_differ);
 }
 
 inline TrashEntry EntryOf(const Volume& volume) {

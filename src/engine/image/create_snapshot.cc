@@ -54,6 +54,7 @@ absl::StatusOr<Snapshot> ImageEngine::CreateSnapshot(const std::string& name,
   if (!parsed) return NoSuchVolume(volume_id);
   ASSIGN_OR_RETURN(const auto source_guard, locks_.TryLock(VolumeKey(parsed->name_hash)));
   ASSIGN_OR_RETURN(LocalVolume source, FindLocal(volume_id));
+  RETURN_IF_ERROR(CheckNotRefused(source.volume));
   ASSIGN_OR_RETURN(const UniqueFd image, OpenImage(source, Access::kReadOnly));
   const Volume& volume = source.volume;
   Snapshot snapshot{.id = MakeId(ObjectKind::kSnapshot, source.pool->uuid(), name),
@@ -85,6 +86,7 @@ absl::StatusOr<Snapshot> ImageEngine::CutSnapshot(const LocalVolume& source, con
   snapshot.created_unix_nanos = clock_.UnixNanos();
   snapshot.consistency = cut.consistency;
   snapshot.root = cut.root;
+  snapshot.root_may_differ = cut.root_may_differ;
   RETURN_IF_ERROR(host_.Sync(cut.image));
   ASSIGN_OR_RETURN(snapshot.extents, host_.ExtentCount(cut.image));
   RETURN_IF_ERROR(CheckStillFits(pool));
@@ -104,8 +106,10 @@ absl::StatusOr<CloneSource> ImageEngine::OpenSnapshot(const LocalSnapshot& sourc
                                        "restore another snapshot"}
                                    .Sentence());
   }
-  return CloneSource{
-      .file = *std::move(file), .filesystem_uuid = snapshot.filesystem_uuid, .root = snapshot.root};
+  return CloneSource{.file = *std::move(file),
+                     .filesystem_uuid = snapshot.filesystem_uuid,
+                     .root = snapshot.root,
+                     .root_may_differ = snapshot.root_may_differ};
 }
 
 absl::Status ImageEngine::DeleteSnapshot(std::string_view id) {

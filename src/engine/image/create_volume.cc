@@ -213,6 +213,7 @@ absl::StatusOr<Volume> ImageEngine::CreateFromVolume(const VolumeRequest& reques
   ASSIGN_OR_RETURN(auto locked, locks_.TryLock(VolumeKey(parsed->name_hash)));
   std::optional<VolumeLocks::Guard> source_guard(std::move(locked));
   ASSIGN_OR_RETURN(auto source, FindLocal(request.source.id));
+  RETURN_IF_ERROR(CheckNotRefused(source.volume));
   Pool& pool = *source.pool;
   RETURN_IF_ERROR(CheckSourcePool(pool, request));
   ASSIGN_OR_RETURN(const Content content, ContentOfClone(request, source.volume.content));
@@ -233,8 +234,10 @@ absl::StatusOr<Volume> ImageEngine::CreateFromVolume(const VolumeRequest& reques
   const auto make = [&]() -> absl::StatusOr<MadeImage> {
     ASSIGN_OR_RETURN(Cut cut, CutVolume(pool, source.volume, source_image, volume.incarnation,
                                         options_.freeze_deadline));
-    const CloneSource origin{
-        .file = UniqueFd(), .filesystem_uuid = source.volume.filesystem_uuid, .root = cut.root};
+    const CloneSource origin{.file = UniqueFd(),
+                             .filesystem_uuid = source.volume.filesystem_uuid,
+                             .root = cut.root,
+                             .root_may_differ = cut.root_may_differ};
     RETURN_IF_ERROR(CheckStillFits(pool));
     source_guard.reset();  // the source may be used again while its clone is finished
     return FinishClone(pool, volume, cut.image, origin);
@@ -251,9 +254,8 @@ absl::Status ImageEngine::DeleteVolume(std::string_view id) {
   ASSIGN_OR_RETURN(auto volume, pool->catalog->FindVolume(id));
   if (!volume) return absl::OkStatus();
   LocalVolume local{pool, *std::move(volume)};
-  ASSIGN_OR_RETURN(
-      auto named,
-      host_.OpenFile(pool->volumes, ImageName(local.volume.incarnation), Access::kReadOnly));
+  ASSIGN_OR_RETURN(auto named, host_.OpenFile(pool->volumes, ImageName(local.volume.incarnation),
+                                              Access::kReadOnly));
   if (named) RETURN_IF_ERROR(CheckNotReplaced(local, *named));
   // Whatever attaches the image has it open: nearly always nobody has.
   const bool unused = named && !host_.IsOpenElsewhere(*named).value_or(true);

@@ -58,6 +58,11 @@ absl::Status CheckNobodyWrites(Host& host, const Volume& volume, const UniqueFd&
 
 }  // namespace
 
+absl::Status CheckNotRefused(const Volume& volume) {
+  if (!volume.stage.verdict) return absl::OkStatus();
+  return absl::FailedPreconditionError(volume.stage.verdict->sentence);
+}
+
 absl::StatusOr<Cut> CutVolume(Pool& pool, const Volume& volume, const UniqueFd& source,
                               const std::string& incarnation, std::chrono::milliseconds deadline) {
   ASSIGN_OR_RETURN(const FileFacts facts, pool.host.Describe(source));
@@ -74,12 +79,11 @@ absl::StatusOr<Cut> CutVolume(Pool& pool, const Volume& volume, const UniqueFd& 
     return CutFrozen(pool, volume, loops.front(), source, incarnation, deadline);
   }
   Cut cut;
-  if (!loops.empty()) {
-    cut.consistency = Consistency::kCrash;
-    RETURN_IF_ERROR(pool.host.SyncLoop(loops.front()));
-  }
-  // After a crash the recorded root may lawfully be out of date.
-  if (volume.stage.last_end != LastEnd::kStaged) cut.root = volume.stage.root;
+  if (!loops.empty()) RETURN_IF_ERROR(pool.host.SyncLoop(loops.front()));
+  const bool ended_unseen = volume.stage.last_end == LastEnd::kStaged;
+  if (!loops.empty() || ended_unseen) cut.consistency = Consistency::kCrash;
+  cut.root = volume.stage.root;
+  cut.root_may_differ = ended_unseen;
   ASSIGN_OR_RETURN(cut.image, CutImage(pool, incarnation, source));
   return cut;
 }

@@ -14,7 +14,12 @@ struct Cut {
   UniqueFd image;  // work/<incarnation>.img, not yet durable
   Consistency consistency = Consistency::kOffline;
   std::optional<RootAttributes> root;  // as it was at the cut; nullopt: not known
+  bool root_may_differ = false;        // as Snapshot::root_may_differ
 };
+
+// FAILED_PRECONDITION, in the words of its refusal, for a volume whose last stage was refused: what
+// nobody is to see is not to be seen in a copy.
+absl::Status CheckNotRefused(const Volume& volume);
 
 // Freezes the filesystem when it is mounted, flushes the device when it is raw block in use, and
 // copies. FAILED_PRECONDITION when the image is attached but mounted nowhere we can freeze it.

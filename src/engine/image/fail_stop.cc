@@ -294,8 +294,8 @@ void FailStop::PurgeWhileLow(Watched& watched, const Tell& tell) {
 void FailStop::Tend(const Tell& tell) {
   for (const auto& watched : watched_) {
     if (!watched->limited_running) {
-      const absl::Status limited = LimitDirtyOfRunning(
-          watched->pool, [&](const Volume& volume, const Loop& loop) {
+      const absl::Status limited =
+          LimitDirtyOfRunning(watched->pool, [&](const Volume& volume, const Loop& loop) {
             return watched->LimitUnlessStopped(host_, volume, loop);
           });
       watched->limited_running = limited.ok();

@@ -31,6 +31,24 @@ void KeepPage(std::vector<Object>& objects, uint64_t limit) {
   if (limit != 0 && objects.size() > limit) objects.resize(limit);
 }
 
+// Two pools that can both be served. Each promises all the space of its filesystem.
+absl::Status CheckApart(const Pool& pool, const Pool& other) {
+  if (other.name() == pool.name() || other.uuid() == pool.uuid()) {
+    return absl::FailedPreconditionError(Refusal{"pool " + pool.path, "a name and UUID of its own",
+                                                 "those of " + other.path,
+                                                 "serve only one of them on this node"}
+                                             .Sentence());
+  }
+  ASSIGN_OR_RETURN(const FolderFilesystem ours, pool.host.DescribeFilesystem(pool.root));
+  ASSIGN_OR_RETURN(const FolderFilesystem others, pool.host.DescribeFilesystem(other.root));
+  if (ours.id != others.id) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Refusal{"filesystem of pool " + pool.path, "one of its own",
+              "that of pool " + other.name() + " in " + other.path,
+              "serve only one of them on this node: both would promise the same space"}
+          .Sentence());
+}
+
 }  // namespace
 
 std::string VolumeKey(std::string_view name_hash) { return fmt::format("volume {}", name_hash); }
@@ -61,13 +79,7 @@ std::unique_ptr<ImageEngine> ImageEngine::Open(Host& host, const Clock& clock,
       // A volume that may still be frozen is not to be served: its pool waits for it.
       RETURN_IF_ERROR(thawed);
       ASSIGN_OR_RETURN(auto pool, OpenPool(host, path, open_catalog));
-      for (const auto& other : engine->pools_) {
-        if (other->name() != pool->name() && other->uuid() != pool->uuid()) continue;
-        return absl::FailedPreconditionError(Refusal{"pool " + path, "a name and UUID of its own",
-                                                     "those of " + other->path,
-                                                     "serve only one of them on this node"}
-                                                 .Sentence());
-      }
+      for (const auto& other : engine->pools_) RETURN_IF_ERROR(CheckApart(*pool, *other));
       RETURN_IF_ERROR(RecoverPool(*pool, engine->trash_policy()));
       engine->pools_.push_back(std::move(pool));
       return absl::OkStatus();
@@ -288,7 +300,7 @@ absl::StatusOr<CapacityAnswer> ImageEngine::GetCapacity(const ClassParameters& p
     }
     RETURN_IF_ERROR(space.status());
     // A create that would not fit otherwise purges the trash.
-    space->free_bytes += space->trash_bytes;
+    space->free_bytes += GainOfPurge(space->trash_bytes);
     const uint64_t largest = LargestNewVolume(*space, pool->filesystem, parameters);
     if (largest < answer.minimum_volume_bytes) continue;
     answer.available_bytes += largest;

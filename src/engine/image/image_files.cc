@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "base/refusal.h"
 #include "base/status_macros.h"
@@ -36,18 +37,27 @@ absl::Status ReplayLog(Host& host, const UniqueFd& image, const Volume& volume) 
   return mount.Release();
 }
 
-absl::Status CheckCloneRoot(const Volume& volume, const RootAttributes& cut,
+// As a stage would judge its source: what that refuses is not to be had through a clone.
+absl::Status CheckCloneRoot(const Volume& volume, const CloneSource& source,
                             const RootAttributes& found) {
-  RootAttributes expected = cut;
-  expected.change_time = found.change_time;
-  if (expected == found) return absl::OkStatus();
-  return absl::DataLossError(Refusal{"root directory of the clone " + volume.id,
-                                     fmt::format("inode {} mode {:04o} owner {}:{} as at the cut",
-                                                 cut.inode, cut.mode, cut.owner, cut.group),
-                                     fmt::format("inode {} mode {:04o} owner {}:{}", found.inode,
-                                                 found.mode, found.owner, found.group),
-                                     "do not use this snapshot; restore another one"}
-                                 .Sentence());
+  if (!source.root) return absl::OkStatus();
+  const RootDifference difference = DescribeDifference(*source.root, found);
+  if (difference.expected.empty()) return absl::OkStatus();
+  if (source.root_may_differ && MayBeLawful(*source.root, found)) {
+    spdlog::warn(
+        "root directory of the clone {}: was {}, is {}; changed since its source {} was "
+        "staged, and nobody saw how that ended; recorded anew",
+        volume.id, difference.expected, difference.found, volume.source.id);
+    return absl::OkStatus();
+  }
+  const bool of_snapshot = volume.source.kind == Source::Kind::kSnapshot;
+  return absl::DataLossError(
+      Refusal{fmt::format("root directory of the clone {} of {}", volume.id, volume.source.id),
+              difference.expected + " as recorded", difference.found,
+              of_snapshot ? "do not use this snapshot; restore another one"
+                          : "find out who changed the source; its next stage is refused too, until "
+                            "it is acknowledged"}
+          .Sentence());
 }
 
 // A filesystem that is its own: what the source was is read, not believed.
@@ -75,7 +85,7 @@ absl::StatusOr<RootAttributes> GiveOwnFilesystem(Host& host, const Volume& volum
   }
   ASSIGN_OR_RETURN(RootAttributes root, host.ReadRoot(mount.root()));
   RETURN_IF_ERROR(mount.Release());
-  if (source.root) RETURN_IF_ERROR(CheckCloneRoot(volume, *source.root, root));
+  RETURN_IF_ERROR(CheckCloneRoot(volume, source, root));
   return root;
 }
 

@@ -35,6 +35,7 @@ struct CloneSource {
   UniqueFd file;
   std::string filesystem_uuid;
   std::optional<RootAttributes> root;  // at the cut, when it is known
+  bool root_may_differ = false;        // as Snapshot::root_may_differ
 };
 
 // Step one, short, under whatever keeps the source still: work/<incarnation> becomes its reflink.

@@ -104,7 +104,7 @@ absl::StatusOr<bool> PurgingMayHelp(const Pool& pool, const SpaceRequest& reques
   ASSIGN_OR_RETURN(PoolSpace space,
                    MeasureSpace(pool, Precision::kExact, request.provisioned_bytes));
   ASSIGN_OR_RETURN(const TrashBytes trash, MeasureTrash(pool));
-  space.free_bytes += trash.allocated;
+  space.free_bytes += GainOfPurge(trash.allocated);
   uint64_t more = request.bound_bytes;
   if (request.exact_bytes) {
     ASSIGN_OR_RETURN(more, request.exact_bytes());

@@ -43,9 +43,10 @@ StopResult ShutDownWithin(const Pool& pool, const Volume& volume, const Loop& lo
     tried = true;
     const absl::Status cut_off = pool.host.CutOff(loop);
     result.words +=
-        cut_off.ok() ? " and cut off while it wrote what is owed to others: an fsync that was under "
-                       "way may have been told to be good wrongly"
-                     : " and wrote what is owed to others: " + std::string(cut_off.message());
+        cut_off.ok()
+            ? " and cut off while it wrote what is owed to others: an fsync that was under "
+              "way may have been told to be good wrongly"
+            : " and wrote what is owed to others: " + std::string(cut_off.message());
   }
   result.status = stopping.get();
   return result;
@@ -55,8 +56,8 @@ StopResult StopMounted(const Pool& pool, const Volume& volume, const Loop& loop,
                        const UniqueFd& root, const Line& line) {
   Host& host = pool.host;
   if (!IsFlushedWhenStopped(volume.content)) return {.status = host.ShutDown(root)};
-  // A writer that waits for less to be dirty holds up the freeze of a stop, and where nothing can be
-  // written any more the two would wait for each other for ever.
+  // A writer that waits for less to be dirty holds up the freeze of a stop, and where nothing can
+  // be written any more the two would wait for each other for ever.
   host.LimitDirty(loop, 0).IgnoreError();
   StopResult result = ShutDownWithin(pool, volume, loop, root, line);
   // It runs on.
@@ -100,7 +101,6 @@ StopResult StopVolume(const Pool& pool, const Volume& volume, const Line& line) 
   return result.ok() ? *result : StopResult{.status = result.status()};
 }
 
-
 }  // namespace
 
 absl::Status CheckNotCutOff(const Volume& volume, const Loop& loop) {
@@ -139,9 +139,8 @@ std::vector<StopResult> StopVolumes(const Pool& pool, const std::vector<Volume>&
     const size_t end = std::min(volumes.size(), first + kStopsAtOnce);
     std::vector<std::future<StopResult>> stops;
     for (size_t i = first; i < end; ++i) {
-      stops.push_back(
-          std::async(std::launch::async, StopVolume, std::cref(pool), std::cref(volumes[i]),
-                                 std::cref(line)));
+      stops.push_back(std::async(std::launch::async, StopVolume, std::cref(pool),
+                                 std::cref(volumes[i]), std::cref(line)));
     }
     for (auto& stop : stops) results.push_back(stop.get());
   }

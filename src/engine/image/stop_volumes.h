@@ -22,14 +22,15 @@ struct StopResult {
 };
 
 // Gives the pool's ballast back meanwhile. A result for each volume, in order. Takes no locks of
-// volumes: a call that holds one may be what waits for space. `line` gives the pool's as it is now: an
-// ext4 with a reserve below 100 whose flush brings the pool below line().cut_off() loses its device. An
-// fsync that is under way then may be told to be good although it is not (docs/adr/0010).
+// volumes: a call that holds one may be what waits for space. `line` gives the pool's as it is now:
+// an ext4 with a reserve below 100 whose flush brings the pool below line().cut_off() loses its
+// device. An fsync that is under way then may be told to be good although it is not
+// (docs/adr/0010).
 std::vector<StopResult> StopVolumes(const Pool& pool, const std::vector<Volume>& volumes,
                                     const std::function<StopLine()>& line);
 
-// FAILED_PRECONDITION: its device was cut off. Said of the device, because a driver that dies during
-// the stop leaves no record of it.
+// FAILED_PRECONDITION: its device was cut off. Said of the device, because a driver that dies
+// during the stop leaves no record of it.
 absl::Status CheckNotCutOff(const Volume& volume, const Loop& loop);
 
 using Limit = std::function<absl::Status(const Volume&, const Loop&)>;
