@@ -1,8 +1,8 @@
-// For every RPC and every n: the n-th call of host or catalog fails. The call must answer with an
-// error (or must not have needed what failed), leave nothing behind that a repeat does not clear
-// away, succeed when repeated, and change nothing when repeated once more. The same with a driver
-// that died instead of repeating, and with everything from the n-th call on failing, so that the
-// undoing fails as well.
+// For every RPC that changes something (the others: reading_calls_fail_test.cc) and every n: the
+// n-th call of host or catalog fails. The call must answer with an error (or must not have needed
+// what failed), leave nothing behind that a repeat does not clear away, succeed when repeated, and
+// change nothing when repeated once more. The same with a driver that died instead of repeating,
+// and with everything from the n-th call on failing, so that the undoing fails as well.
 #include <dirent.h>
 
 #include <functional>
