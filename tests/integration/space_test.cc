@@ -66,11 +66,11 @@ INSTANTIATE_TEST_SUITE_P(Pools, SpaceTest, ::testing::Values(PoolKind::kXfs, Poo
                          PoolTestName);
 
 TEST_P(SpaceTest, GetCapacitysMaximum_CanBeCreated_AndOneBlockMoreCannot) {
-  for (const auto& [content, provisioning] :
-       std::vector<std::pair<Content, std::string>>{{Content::kBlock, "thick"},
-                                                    {Content::kBlock, "thin"},
-                                                    {Content::kExt4, "thick"},
-                                                    {Content::kXfs, "thin"}}) {
+  std::vector<std::pair<Content, std::string>> classes;
+  for (Content content : {Content::kExt4, Content::kXfs, Content::kBtrfs, Content::kBlock}) {
+    for (const char* provisioning : {"thick", "thin"}) classes.emplace_back(content, provisioning);
+  }
+  for (const auto& [content, provisioning] : classes) {
     SCOPED_TRACE(std::string(ContentName(content)) + " " + provisioning);
     const uint64_t maximum = SettledMaximum(content, provisioning);
     ASSERT_GT(maximum, kGiB);
