@@ -107,6 +107,21 @@ class ProcessTest : public IntegrationTest {
   }
 };
 
+// Whoever reads a catalog or an image reads every volume. -wal and -shm are there while it serves.
+TEST_F(ProcessTest, WhatLiesInAPool_IsItsOwnersAlone) {
+  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "private"}));
+  const ScratchDisk& second = AddDisk("second", kGiB, MkfsOf(PoolKind::kXfs));
+  const std::string open = "umask 0 && exec \"$@\"";
+  MustRun({"sh", "-c", open, "sh", ProgramPath("holdfastctl"), "pool", "init", second.path()});
+  for (const std::string& path : {pool(), second.path()}) {
+    EXPECT_EQ(MustRun({"find", path, "-mindepth", "1", "-perm", "/077"}), "");
+    EXPECT_EQ(MustRun({"stat", "-c", "%a", path + "/catalog.db"}), "600");
+    EXPECT_EQ(MustRun({"stat", "-c", "%a", path + "/volumes"}), "700");
+  }
+  EXPECT_TRUE(std::filesystem::exists(pool() + "/catalog.db-wal"));
+  ASSERT_OK(Delete(claim));
+}
+
 TEST_F(ProcessTest, WhatStandsInTheWayOfAStart_IsOneLineAndExitTwo) {
   const std::string program = ProgramPath("holdfast");
   ExpectOneLine(Execute({program, "all", "--pol", pool()}), "--pol");

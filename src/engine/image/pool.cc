@@ -18,10 +18,13 @@ namespace holdfast {
 namespace {
 
 constexpr char kLockName[] = "lock";
+constexpr char kCatalogName[] = "catalog.db";
 // What a catalog that is being opened may need for its log and index.
 constexpr uint64_t kRoomForCatalogBytes = 4 * kMiB;
 
-std::string CatalogPath(const std::string& pool_path) { return pool_path + "/catalog.db"; }
+std::string CatalogPath(const std::string& pool_path) {
+  return fmt::format("{}/{}", pool_path, kCatalogName);
+}
 
 absl::Status Refuse(const std::string& path, std::string expected, std::string found,
                     std::string remedy) {
@@ -86,6 +89,13 @@ absl::Status OpenFolders(Host& host, Pool& pool) {
   return absl::OkStatus();
 }
 
+// SQLite would make it readable for all. What it makes beside it gets the mode of the catalog.
+// Closed again before SQLite opens it: a later close would take SQLite's locks away.
+absl::Status MakeCatalogFile(Host& host, const Pool& pool) {
+  const absl::Status made = host.CreateFile(pool.root, kCatalogName).status();
+  return absl::IsAlreadyExists(made) ? absl::OkStatus() : made;  // MakeSchema looks into it
+}
+
 // Writes, clones and compares: that the disk answers, has room, and that reflinks really work.
 absl::Status SelfTest(Host& host, Pool& pool) {
   const std::string original = NewUuid() + ".test", copy = NewUuid() + ".test";
@@ -143,6 +153,7 @@ absl::StatusOr<PoolIdentity> InitPool(Host& host, const std::string& path, const
                         .name = name,
                         .created_unix_nanos = SystemClock().UnixNanos(),
                         .overcommit = overcommit};
+  RETURN_IF_ERROR(MakeCatalogFile(host, pool));
   ASSIGN_OR_RETURN(pool.catalog, CreateCatalog(CatalogPath(path), identity));
   RETURN_IF_ERROR(host.SyncFolder(pool.root));
   return identity;
