@@ -16,7 +16,7 @@ struct ControllerOptions {
 };
 
 // One file per RPC holds its Handle overload; what is not overridden is UNIMPLEMENTED. Status
-// codes: docs/architecture.md, "Errors", and storage_engine.h for what comes from the engine.
+// codes: rpc/parse.h for what is asked wrongly, storage_engine.h for what comes from the engine.
 class ControllerService final : public csi::v1::Controller::Service {
  public:
   // `engine` must outlive the service.

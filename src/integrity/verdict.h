@@ -1,4 +1,4 @@
-// Judging a root directory against its record (docs/architecture.md, "Verified mounts"). Pure.
+// Judging a root directory against its record, at stage and publish. Pure.
 #pragma once
 
 #include <string>

@@ -1,5 +1,7 @@
-// The rules of style that a machine can check (docs/architecture.md, "Style").
+// The rules of style that a machine can check: names, lengths, a file for each RPC, and that a
+// comment which sends the reader to a section of a document sends him to one that is there.
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <regex>
 #include <set>
@@ -154,6 +156,19 @@ Violations CheckHandlerLength(const SourceFile& file, const std::string& rpc) {
           " lines, expected 1 to " + std::to_string(kMaxHandlerLines)};
 }
 
+// A comment may send the reader to words in quotes behind a document's name: they are in it.
+Violations CheckNamedSections(const SourceFile& file,
+                              const std::function<std::string(const std::string&)>& read) {
+  static const std::regex reference(R"re((docs/[\w/-]+\.md), "([^"\n]+)")re");
+  Violations violations;
+  for (std::sregex_iterator at(file.text.begin(), file.text.end(), reference), end; at != end;
+       ++at) {
+    if (read(at->str(1)).find(at->str(2)) != std::string::npos) continue;
+    violations.push_back(file.path + ": " + at->str() + ": there is no such section");
+  }
+  return violations;
+}
+
 template <typename Item, typename Check>
 Violations OverAll(const std::vector<Item>& items, const Check& check) {
   EXPECT_GT(items.size(), 50u) << "found too few files to be the tree";
@@ -176,6 +191,12 @@ TEST(Style, NoTypeOrNamespaceHasABannedName) {
 
 TEST(Style, NoSourceFileIsTooLong) {
   const Violations violations = OverAll(ReadSources(kAllFolders), CheckLength);
+  EXPECT_THAT(violations, IsEmpty()) << Joined(violations);
+}
+
+TEST(Style, EverySectionThatACommentNamesIsThere) {
+  const auto check = [](const SourceFile& file) { return CheckNamedSections(file, ReadSource); };
+  const Violations violations = OverAll(ReadSources(kAllFolders), check);
   EXPECT_THAT(violations, IsEmpty()) << Joined(violations);
 }
 
@@ -245,6 +266,15 @@ TEST(Style, FileOfOneLineTooMany_IsFound) {
   for (size_t i = 0; i < kMaxLines; ++i) text += "x\n";
   EXPECT_THAT(CheckLength({"src/a.cc", text}), IsEmpty());
   EXPECT_THAT(CheckLength({"src/a.cc", text + "x\n"}), SizeIs(1));
+}
+
+TEST(Style, SectionThatIsNotThere_IsFound) {
+  const auto read = [](const std::string& path) {
+    return path == "docs/a.md" ? std::string("# Pools\n## The floor\n") : std::string();
+  };
+  const std::string a = "docs/a.md";  // not to be found in this file
+  EXPECT_THAT(CheckNamedSections({"src/a.cc", "// (" + a + ", \"The floor\")"}, read), IsEmpty());
+  EXPECT_THAT(CheckNamedSections({"src/a.cc", "// " + a + ", \"The roof\"."}, read), SizeIs(1));
 }
 
 TEST(Style, GuessedCode_IsFound) {
