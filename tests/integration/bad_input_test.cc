@@ -1,10 +1,12 @@
 // Whatever arrives on the socket: a code, a sentence, and a server that goes on.
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <thread>
 
@@ -213,53 +215,96 @@ TEST_F(BadInputTest, RandomBytesOnTheSocket_DoNotEndTheServer) {
   EXPECT_OK(csi().Call(csi::v1::ListVolumesRequest()));
 }
 
-// Fifty callers on two dozen names.
-TEST_F(BadInputTest, AThousandParallelCalls_AreOkOrAborted_AndLeaveAConsistentState) {
-  constexpr int kThreads = 50, kCalls = 20, kNames = 24;
-  std::atomic<int> done{0}, aborted{0}, busy{0};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      std::mt19937 random(static_cast<unsigned>(t));
-      CsiClient client(driver().socket());
-      std::map<std::string, std::string> ids;
-      for (int i = 0; i < kCalls; ++i) {
-        const std::string name = "parallel-" + std::to_string(random() % kNames);
-        absl::Status outcome;
-        const unsigned dice = random() % 10;
-        if (dice < 5 || ids[name].empty()) {
-          const auto made = client.Call(LawfulRequest(name));
-          if (made.ok()) ids[name] = made->volume().volume_id();
-          outcome = made.status();
-        } else if (dice < 8) {
-          csi::v1::DeleteVolumeRequest request;
-          request.set_volume_id(ids[name]);
-          outcome = client.Call(request).status();
-        } else {
-          csi::v1::CreateSnapshotRequest request;
-          request.set_name("of-" + name);
-          request.set_source_volume_id(ids[name]);
-          outcome = client.Call(request).status();
-          // Another caller may have deleted it by now.
-          if (outcome.code() == kUnknown) outcome = absl::OkStatus();
-        }
-        if (outcome.ok()) {
-          ++done;
-        } else if (absl::IsAborted(outcome)) {
-          ++aborted;
-        } else if (absl::IsUnavailable(outcome)) {
-          ++busy;
-        } else {
-          ADD_FAILURE() << outcome;
-        }
-      }
-    });
+// What a crowd of callers makes of two dozen names, half of which are volumes already.
+class CrowdTest : public BadInputTest {
+ protected:
+  static constexpr int kCalls = 1000;
+  static constexpr int kConnections = 50;  // the server takes 64 calls from each
+  static constexpr int kNames = 24;
+  static constexpr int kMostRepeats = 1000;
+
+  static std::string NameOf(int call) { return "parallel-" + std::to_string(call % kNames); }
+
+  void MakeSomeVolumes() {
+    for (int i = 0; i < kNames; ++i) {
+      const auto made = csi().Call(LawfulRequest(NameOf(i)));
+      ASSERT_OK(made);
+      ids_.push_back(made->volume().volume_id());
+      if (i % 2 != 0) ASSERT_OK(Delete(Claim{.id = ids_.back()}));
+    }
   }
-  for (std::thread& thread : threads) thread.join();
-  std::cout << done << " done, " << aborted << " aborted, " << busy << " told to come again\n";
-  EXPECT_EQ(done + aborted + busy, kThreads * kCalls);
-  EXPECT_GT(done, kNames);
-  EXPECT_GT(aborted, 0) << "nobody met anybody";
+
+  // Two thirds of the calls of each name create it, the others delete it or cut it.
+  absl::Status Call(CsiClient& client, int call) const {
+    const std::string& id = ids_[static_cast<size_t>(call % kNames)];
+    const int kind = call / kNames % 6;
+    if (kind < 4) return client.Call(LawfulRequest(NameOf(call))).status();
+    if (kind == 4) {
+      csi::v1::DeleteVolumeRequest request;
+      request.set_volume_id(id);
+      return client.Call(request).status();
+    }
+    csi::v1::CreateSnapshotRequest request;
+    request.set_name("of-" + NameOf(call));
+    request.set_source_volume_id(id);
+    absl::Status status = client.Call(request).status();
+    // Another caller may have deleted it by now.
+    return status.code() == kUnknown ? absl::OkStatus() : status;
+  }
+
+  // The answer is counted; whether to come again, as the sidecars do.
+  bool Count(const absl::Status& answer) {
+    if (answer.ok()) {
+      ++done_;
+    } else if (absl::IsAborted(answer)) {
+      ++aborted_;
+    } else if (absl::IsUnavailable(answer)) {
+      ++busy_;
+    } else {
+      ADD_FAILURE() << answer;
+    }
+    return absl::IsAborted(answer) || absl::IsUnavailable(answer);
+  }
+
+  // Every call is sent before one is answered: the server is held still until then.
+  void CallAllAtOnce() {
+    std::vector<std::unique_ptr<CsiClient>> clients;
+    for (int i = 0; i < kConnections; ++i) {
+      clients.push_back(std::make_unique<CsiClient>(driver().socket()));
+      ASSERT_OK(clients.back()->Call(csi::v1::ProbeRequest()));  // it is connected
+    }
+    driver().child().Signal(SIGSTOP);
+    std::atomic<int> sent{0}, answered{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kCalls; ++t) {
+      threads.emplace_back([&, t] {
+        CsiClient& client = *clients[static_cast<size_t>(t % kConnections)];
+        ++sent;
+        absl::Status answer = Call(client, t);
+        ++answered;
+        for (int i = 0; Count(answer) && i < kMostRepeats; ++i) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(50));
+          answer = Call(client, t);
+        }
+      });
+    }
+    while (sent < kCalls) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    std::this_thread::sleep_for(std::chrono::seconds(1));  // the last one, from there to the socket
+    EXPECT_EQ(answered, 0);
+    driver().child().Signal(SIGCONT);
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  std::vector<std::string> ids_;
+  std::atomic<int> done_{0}, aborted_{0}, busy_{0};
+};
+
+TEST_F(CrowdTest, AThousandCallsInFlight_AreOkAbortedOrUnavailable_AndLeaveAConsistentState) {
+  ASSERT_NO_FATAL_FAILURE(MakeSomeVolumes());
+  ASSERT_NO_FATAL_FAILURE(CallAllAtOnce());
+  std::cout << done_ << " done, " << aborted_ << " aborted, " << busy_ << " told to come again\n";
+  EXPECT_EQ(done_, kCalls) << "a caller that came again was never served";
+  EXPECT_GT(aborted_, 0) << "nobody met anybody";
   ExpectNothingHalfDone();
   EXPECT_TRUE(KeepsItsPromises(pool()));
   ASSERT_OK_AND_ASSIGN(const auto volumes, csi().Call(csi::v1::ListVolumesRequest()));
