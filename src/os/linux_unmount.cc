@@ -1,4 +1,4 @@
-// Taking mounts away, and who stands in the way.
+// Taking mounts away.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/mount.h>
@@ -17,6 +17,7 @@
 #include "os/errno_status.h"
 #include "os/linux_host.h"
 #include "os/loop_device.h"
+#include "os/mount_holders.h"
 #include "os/mount_table.h"
 #include "os/processes.h"
 #include "os/small_file.h"
@@ -25,29 +26,12 @@
 namespace holdfast {
 namespace {
 
-constexpr size_t kMaxHolders = 8;
-
 using SteadyClock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 // Calls that take no lock (stats) look at a mount, and a child of ours has all descriptors until it
 // executes its program: both pin it for a moment, and neither is a reason to refuse.
 constexpr milliseconds kBrief{16}, kAtMost{1000};
-
-std::vector<std::string> HoldersOfMount(const MountEntry& entry) {
-  HeldThings things;
-  things.mount_ids.insert(entry.id);
-  std::vector<std::string> holders = FindHolders(things, kMaxHolders);
-  // A bound device node: every open file of /dev is on the same filesystem, and holds nothing here.
-  if (holders.empty() && entry.type != "devtmpfs") {
-    // A copy that other namespaces got by propagation is busy in ours too; files that are only
-    // mapped are seen by their filesystem.
-    things.filesystem_device = entry.device;
-    things.mapped_device = entry.device;
-    holders = FindHolders(things, kMaxHolders);
-  }
-  return holders;
-}
 
 // Those that no process has open: loop devices on top of it, and swap.
 absl::StatusOr<std::vector<std::string>> KernelUsersOf(const Loop& loop) {
@@ -68,13 +52,15 @@ bool IsOurselves(const std::string& holder) {
 }
 
 // Held by somebody else, or for longer than any look of ours takes: FAILED_PRECONDITION.
-absl::Status UnmountWhenFree(const std::string& place, const MountEntry& entry) {
+absl::Status UnmountWhenFree(LinuxHost& host, const std::string& place, const MountEntry& entry) {
   const SteadyClock::time_point begin = SteadyClock::now();
   for (milliseconds pause{1}; umount2(place.c_str(), UMOUNT_NOFOLLOW) != 0; pause *= 2) {
     if (errno != EBUSY) return ErrnoStatus(errno, "umount", entry.target);
     const SteadyClock::duration waited = SteadyClock::now() - begin;
     if (waited > kBrief) {
-      const std::vector<std::string> holders = HoldersOfMount(entry);
+      // Without them when they cannot be told: the others are worth naming.
+      const std::vector<std::string> holders =
+          HoldersOfMount(entry, host.AllLoops().value_or(std::vector<Loop>()));
       if (!std::all_of(holders.begin(), holders.end(), IsOurselves) || waited > kAtMost) {
         return absl::FailedPreconditionError(
             fmt::format("umount {}: is held by {}; end that and try again", entry.target,
@@ -98,7 +84,7 @@ absl::Status LinuxHost::Unmount(const std::string& target) {
     // The parent is pinned by its descriptor, and the last component may not be a link: nobody can
     // make this unmount something else.
     const std::string place = fmt::format("/proc/self/fd/{}/{}", parent.get(), path.Name());
-    RETURN_IF_ERROR(UnmountWhenFree(place, *before));
+    RETURN_IF_ERROR(UnmountWhenFree(*this, place, *before));
   }
   ASSIGN_OR_RETURN(const std::vector<MountEntry> table, ReadMountTable());
   const bool still = std::any_of(table.begin(), table.end(), [&](const MountEntry& entry) {

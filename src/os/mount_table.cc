@@ -30,6 +30,7 @@ const char* AtimeName(const char* options) {
 MountEntry Convert(libmnt_fs* entry) {
   MountEntry result;
   result.id = mnt_fs_get_id(entry);
+  result.parent_id = mnt_fs_get_parent_id(entry);
   result.target = Text(mnt_fs_get_target(entry));
   result.root = Text(mnt_fs_get_root(entry));
   result.type = Text(mnt_fs_get_fstype(entry));

@@ -51,6 +51,7 @@ struct MountOptions {
 
 struct MountEntry {
   int id = 0;
+  int parent_id = 0;  // of the mount that it stands on
   std::string target;
   std::string root;        // of the mount within its filesystem; "/loop3" for a bound device node
   std::string type;        // "ext4", "devtmpfs", …
@@ -104,7 +105,8 @@ class Mounts {
   // filesystem, is read-only).
   virtual absl::StatusOr<bool> IsReadOnly(const UniqueFd& mount) = 0;
   // umount2(UMOUNT_NOFOLLOW), never lazily. FAILED_PRECONDITION when busy: "… is held by postgres
-  // (pid 4711)". OK only when the entry is gone from the table.
+  // (pid 4711)", or by a mount beneath, a loop device or swap on a file in there, a bound socket.
+  // OK only when the entry is gone from the table.
   virtual absl::Status Unmount(const std::string& target) = 0;
   // Who else keeps the loop's filesystem or device alive in other mount namespaces or by open
   // files: "postgres (pid 4711)" each, at most 8. Empty when nobody can be found.

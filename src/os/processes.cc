@@ -11,6 +11,8 @@
 #include <cctype>
 #include <cinttypes>
 #include <cstdio>
+#include <fstream>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -111,7 +113,38 @@ bool HasMapped(const std::string& pid, uint64_t device) {
   return false;
 }
 
+// "socket:[4711]", as links of /proc/PID/fd lead to it: its path.
+std::map<std::string, std::string> SocketsBeneath(const std::string& beneath) {
+  std::map<std::string, std::string> sockets;
+  std::ifstream table("/proc/net/unix");
+  for (std::string line; std::getline(table, line);) {
+    // "0000…: 00000002 00000000 00010000 0001 01 4711 /path"; without one when it is not bound.
+    unsigned long inode = 0;
+    int end = 0;
+    if (sscanf(line.c_str(), "%*s %*x %*x %*x %*x %*x %lu %n", &inode, &end) != 1) continue;
+    std::string path = line.substr(end);
+    if (path.starts_with(beneath)) sockets[fmt::format("socket:[{}]", inode)] = std::move(path);
+  }
+  return sockets;
+}
+
 }  // namespace
+
+std::vector<std::string> FindSocketOwners(const std::string& beneath, size_t limit) {
+  std::vector<std::string> found;
+  const std::map<std::string, std::string> sockets = SocketsBeneath(beneath);
+  if (sockets.empty()) return found;
+  for (const std::string& pid : Processes()) {
+    if (found.size() >= limit) break;
+    for (const std::string& fd : NumberedEntries(fmt::format("/proc/{}/fd", pid))) {
+      const auto socket = sockets.find(Link(fmt::format("/proc/{}/fd/{}", pid, fd)));
+      if (socket == sockets.end()) continue;
+      found.push_back(Describe(pid) + " with its socket " + socket->second);
+      break;
+    }
+  }
+  return found;
+}
 
 std::vector<std::string> FindWriters(uint64_t device, uint64_t inode, size_t limit) {
   std::vector<std::string> found;

@@ -25,6 +25,11 @@ struct HeldThings {
 // Processes with an open file, a working or root folder there, or one mapped.
 std::vector<std::string> FindHolders(const HeldThings& things, size_t limit);
 
+// Processes with a unix socket bound beneath that path, which ends with a slash. It pins its mount,
+// and no file of it is open: "dbus-daemon (pid 4711) with its socket /a/b". Those of our network
+// namespace.
+std::vector<std::string> FindSocketOwners(const std::string& beneath, size_t limit);
+
 // A loop's mounts in all mount namespaces: `things` gets their ids, and the first process of each
 // other namespace that has one is returned.
 std::vector<std::string> FindMountsElsewhere(const Loop& loop, size_t limit, HeldThings& things);
