@@ -71,6 +71,7 @@ class LinuxHost final : public Host {
   absl::StatusOr<uint64_t> DirtyBytes(const std::vector<Loop>& loops) override;
   absl::StatusOr<uint64_t> MachineDirtyBytes() override;
   absl::Status Detach(const Loop& loop) override;
+  void RemoveSpoilt() override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
   absl::StatusOr<bool> IsAttached(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> AllLoops() override;

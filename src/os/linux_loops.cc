@@ -19,6 +19,8 @@ namespace holdfast {
 namespace {
 
 constexpr uint64_t kSectorBytes = 512;
+constexpr std::chrono::milliseconds kLongestLook{64};
+constexpr size_t kMaxRemovals = 10;
 
 // Whether the kernel can say what the device backs. It asks the file's filesystem, and one that was
 // shut down (EIO) or lost its server (the rest) knows no answer.
@@ -103,10 +105,23 @@ absl::Status LinuxHost::Detach(const Loop& loop) {
         fmt::format("{}: expected to be free, is held by {}; end that and try again", loop.path,
                     names.empty() ? "somebody who cannot be found" : names));
   }
-  // Refused by the kernel when the number backs something else by now. What a mount held was
-  // cleared without us, and its number is kept: see SettleDiscard.
+  // Refused by the kernel when the number backs something else by now.
   if (pinned) RemoveLoopDevice(loop.number);
   return absl::OkStatus();
+}
+
+void LinuxHost::RemoveSpoilt() {
+  size_t removals = 0;
+  for (const int one : LoopNumbers()) {
+    if (!IsSpoilt(one)) continue;
+    if (++removals > kMaxRemovals) return;
+    // udev looks at a device when it was cleared, and while it does the kernel keeps it.
+    for (std::chrono::milliseconds pause{2}; true; pause *= 2) {
+      RemoveLoopDevice(one);
+      if (pause > kLongestLook || !IsSpoilt(one)) break;
+      std::this_thread::sleep_for(pause);
+    }
+  }
 }
 
 absl::StatusOr<std::vector<Loop>> LinuxHost::Attachments(const FileFacts& image) {

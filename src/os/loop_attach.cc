@@ -85,10 +85,13 @@ absl::StatusOr<std::optional<AttachedLoop>> Configure(int number, const UniqueFd
 // True: as asked. False: the number carries the "no discards" of an earlier, thick life.
 absl::StatusOr<bool> SettleDiscard(int number, const LoopOptions& options) {
   const std::string path = LoopSysfs(number, "queue/discard_max_bytes");
+  // A read-only device refuses them by itself.
+  if (options.access == Access::kReadOnly) return true;
   const bool off = ReadSmallFile(path).value_or("") == "0";
-  if (options.discard) return !off || options.access == Access::kReadOnly;
+  if (options.discard) return !off;
   // The write waits for the queue to drain, 10 ms and more, so that a number which has it from its
-  // last life is welcome: an attach takes 0.3 ms then.
+  // last life, and which nobody removed yet (RemoveSpoilt), is welcome: an attach takes 0.3 ms
+  // then.
   if (!off) RETURN_IF_ERROR(WriteSysfs(path, "0"));
   return true;
 }

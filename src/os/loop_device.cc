@@ -164,4 +164,23 @@ void RemoveLoopDevice(int number) {
   if (control.valid()) (void)ioctl(control.get(), LOOP_CTL_REMOVE, number);
 }
 
+std::vector<int> LoopNumbers() {
+  std::vector<int> numbers;
+  const std::unique_ptr<DIR, int (*)(DIR*)> devices(opendir(kDevices), closedir);
+  if (devices == nullptr) return numbers;
+  while (const dirent* entry = readdir(devices.get())) {
+    if (const auto number = LoopNumber(entry->d_name)) numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+bool IsSpoilt(int number) {
+  if (access(LoopSysfs(number, "loop").c_str(), F_OK) == 0) return false;
+  if (ReadSmallFile(LoopSysfs(number, "bdi/strict_limit")).value_or("0") != "0") return true;
+  // What a device could do stays as it was at its last attachment; 0 when it never had one.
+  return ReadSmallFile(LoopSysfs(number, "queue/discard_max_bytes")).value_or("") == "0" &&
+         ReadSmallFile(LoopSysfs(number, "queue/discard_max_hw_bytes")).value_or("0") != "0";
+}
+
 }  // namespace holdfast

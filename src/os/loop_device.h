@@ -36,4 +36,9 @@ absl::Status ForgetDirtyLimit(int number);
 // LOOP_CTL_REMOVE. Best effort: a device in use by then is no longer ours to care for.
 void RemoveLoopDevice(int number);
 
+// Numbers of the devices that exist, ascending.
+std::vector<int> LoopNumbers();
+// Whether nothing is attached and the number keeps what was set on it before.
+bool IsSpoilt(int number);
+
 }  // namespace holdfast

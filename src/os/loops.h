@@ -54,11 +54,16 @@ class LoopDevices {
                                               const LoopOptions& options) = 0;
   // Lets it live on without us (raw block): clears autoclear.
   virtual absl::Status PinLoop(const Loop& loop) = 0;
-  // Detaches a pinned one and removes the device, with which its settings go. A number that only
-  // mounts held keeps "no discards" of a thick life; Attach takes it anew when it wants them.
+  // Detaches a pinned one and removes the device, with which its settings go. What only mounts
+  // held goes without it, and its number keeps them: see RemoveSpoilt.
   // FAILED_PRECONDITION, with who holds it open, when it is not free after a second; it stays
   // pinned then. OK when it is already gone or backs something else by now.
   virtual absl::Status Detach(const Loop& loop) = 0;
+  // Removes a free device that keeps what was set on its number in an earlier life ("no discards"
+  // of a thick volume, a limit of LimitDirty): whatever program is given the number next would have
+  // that too. At most ten a call, 50 ms each. Best effort: one that somebody took or has open by
+  // then is left to him.
+  virtual void RemoveSpoilt() = 0;
   // All loops whose backing file is that one, in every mount namespace. Its filesystem must have
   // answered just now: devices on one that answers nothing (shut down) are taken for others'.
   virtual absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) = 0;
@@ -74,8 +79,8 @@ class LoopDevices {
   // (docs/adr/0010). 0: no limit any more. Attach gives a number anew without it.
   // FAILED_PRECONDITION where the kernel cannot (before 6.2).
   virtual absl::Status LimitDirty(const Loop& loop, uint64_t bytes) = 0;
-  // Every read and write of the device fails from now on, however much its filesystem still wants to
-  // write, until it is attached anew: it is cut to one sector, below which no filesystem of ours
+  // Every read and write of the device fails from now on, however much its filesystem still wants
+  // to write, until it is attached anew: it is cut to one sector, below which no filesystem of ours
   // writes. What is in flight arrives. UNAVAILABLE where the kernel cannot do it under a mount
   // (before 5.18, and again from 6.19 on).
   virtual absl::Status CutOff(const Loop& loop) = 0;

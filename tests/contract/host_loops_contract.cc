@@ -1,5 +1,6 @@
 // os/loops.h
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -200,6 +201,80 @@ TEST_P(HostContract, Attach_WhileABystanderOpensDevices_LeavesNoSecondAttachment
     }
   }
   EXPECT_EQ(twice, 0u);
+}
+
+// What was set on a number outlives what was attached: any program's next device had it too.
+TEST_P(HostContract, RemoveSpoilt_AfterAThickLife_GivesTheNumberToOthersAsItWas) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {.discard = false}));
+  const int number = attached.loop.number;
+  attached.fd.Close();
+  ASSERT_TRUE(IsDetachedSoon(image));
+  // Ten a call, and others on this machine may have left some.
+  EXPECT_TRUE(Eventually([&] {
+    host().RemoveSpoilt();
+    return machine().DiscardsForOthers(number);
+  }));
+}
+
+TEST_P(KernelContract, RemoveSpoilt_AfterALimit_TakesItAway) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {.discard = true}));
+  ASSERT_OK(host().LimitDirty(attached.loop, kMiB));
+  attached.fd.Close();
+  ASSERT_TRUE(IsDetachedSoon(image));
+  EXPECT_TRUE(Eventually([&] {
+    host().RemoveSpoilt();
+    return !IsSpoilt(attached.loop.number);
+  }));
+}
+
+TEST_P(HostContract, RemoveSpoilt_OfADeviceInUse_LeavesItAlone) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  ASSERT_OK_AND_ASSIGN(const AttachedLoop attached, host().Attach(image, {.discard = false}));
+  host().RemoveSpoilt();
+  ASSERT_OK_AND_ASSIGN(const bool still, host().IsAttached(attached.loop));
+  EXPECT_TRUE(still);
+}
+
+// A number that is named as free can be gone when it is opened, and come back as another device.
+TEST_P(HostContract, Attach_WhileFreeDevicesAreRemoved_TriesAgain) {
+  const std::jthread remover([this](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      host().RemoveSpoilt();
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+  });
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_OK_AND_ASSIGN(AttachedLoop attached, host().Attach(image, {.discard = i % 3 == 0}));
+    ASSERT_OK_AND_ASSIGN(const size_t count, CountAttachments(image));
+    EXPECT_EQ(count, 1u);
+    attached.fd.Close();
+    ASSERT_TRUE(IsDetachedSoon(image));
+  }
+}
+
+// The lowest free number, which the thin image is given next, is the one that the thick one had.
+TEST_P(KernelContract, Attach_ThinOnANumberThatAThickOneHad_Discards) {
+  ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", kMiB));
+  const uint64_t all[] = {0, kMiB};
+  size_t same = 0;
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_OK_AND_ASSIGN(AttachedLoop thick, host().Attach(image, {.discard = false}));
+    EXPECT_NE(ioctl(thick.fd.get(), BLKDISCARD, all), 0);
+    thick.fd.Close();
+    ASSERT_TRUE(IsDetachedSoon(image));
+    ASSERT_OK(host().Write(image, 0, std::string(kMiB, 'x')));
+    ASSERT_OK_AND_ASSIGN(AttachedLoop thin, host().Attach(image, {.discard = true}));
+    if (thin.loop.number == thick.loop.number) ++same;
+    EXPECT_EQ(ioctl(thin.fd.get(), BLKDISCARD, all), 0) << std::strerror(errno);
+    ASSERT_OK_AND_ASSIGN(const bool has_data, host().HasData(image));
+    EXPECT_FALSE(has_data);
+    thin.fd.Close();
+    ASSERT_TRUE(IsDetachedSoon(image));
+  }
+  EXPECT_GT(same, 0u) << "this tests nothing";
 }
 
 // The kernel names it again and again.

@@ -1,9 +1,14 @@
 #include "tests/contract/machine.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -13,7 +18,9 @@
 
 #include <fmt/format.h>
 
+#include "base/sizes.h"
 #include "os/linux_host.h"
+#include "os/loop_device.h"
 #include "tests/contract/mounted_disk.h"
 
 namespace holdfast {
@@ -40,6 +47,10 @@ class FakeMachine final : public Machine {
   bool SetResourceCapability(bool has) override {
     host_.SetCanGrowExt4Mounted(has);
     return true;
+  }
+  bool DiscardsForOthers(int loop_number) override {
+    const std::vector<int> spoilt = host_.SpoiltLoops();
+    return std::find(spoilt.begin(), spoilt.end(), loop_number) == spoilt.end();
   }
   std::vector<std::string> Leftovers() override {
     std::vector<std::string> found;
@@ -94,6 +105,16 @@ class LinuxMachine final : public Machine {
     word.effective = has ? word.effective | kBit : word.effective & ~kBit;
     return syscall(SYS_capset, &header, data) == 0;  // EPERM: it is not permitted to have it
   }
+  bool DiscardsForOthers(int loop_number) override {
+    const std::string path = folder_ + "/others.img";
+    const UniqueFd image(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    bool discards = false;
+    const bool attached = ftruncate(image.get(), kMiB) == 0 && Eventually([&] {
+                            return AttachAndDiscard(image, loop_number, discards);
+                          });
+    unlink(path.c_str());
+    return attached && discards;
+  }
   std::vector<std::string> Leftovers() override {
     std::vector<std::string> found;
     Eventually([&] {
@@ -105,6 +126,20 @@ class LinuxMachine final : public Machine {
   }
 
  private:
+  // As losetup does it. False: somebody else has the number just now.
+  static bool AttachAndDiscard(const UniqueFd& image, int number, bool& discards) {
+    const UniqueFd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+    (void)ioctl(control.get(), LOOP_CTL_ADD, number);  // EEXIST: it was never removed
+    const UniqueFd device(open(LoopPath(number).c_str(), O_RDWR | O_CLOEXEC));
+    loop_config config = {};
+    config.fd = static_cast<uint32_t>(image.get());
+    config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+    if (ioctl(device.get(), LOOP_CONFIGURE, &config) != 0) return false;
+    const uint64_t all[] = {0, kMiB};
+    discards = ioctl(device.get(), BLKDISCARD, all) == 0;
+    return true;
+  }
+
   static std::string MakeTemporaryFolder() {
     std::string name = fs::temp_directory_path() / "holdfast-contract-XXXXXX";
     if (mkdtemp(name.data()) == nullptr) std::abort();

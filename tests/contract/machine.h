@@ -27,6 +27,8 @@ class Machine {
   // Gives the calling thread CAP_SYS_RESOURCE or takes it away until the next call. False: there is
   // none to give.
   virtual bool SetResourceCapability(bool has) = 0;
+  // Whether a program that is given that free loop device can discard on it.
+  virtual bool DiscardsForOthers(int loop_number) = 0;
   // Loop devices, mounts, freezes that are there and should not be; empty when all is clean. Waits
   // a little for what the kernel does after the last close.
   virtual std::vector<std::string> Leftovers() = 0;

@@ -321,6 +321,7 @@ void FakeHost::Reboot() {
   busy_.clear();
   std::erase_if(handles_, [](const auto& entry) { return !entry.second.inode; });
   loops_.clear();
+  spoilt_.clear();
   freeze_records_.clear();
   boot_id_ = NewUuid();
 }

@@ -86,6 +86,8 @@ class FakeHost : public Host {
   void SetDirtyBytes(uint64_t each_loop, uint64_t rest_of_the_machine);
   // Whether ShutDown of an ext4 waits for good for what is dirty: until its device is cut off.
   void SetFlushesNeverEnd(bool never);
+  // Free numbers that keep "no discards" or a limit of their last life.
+  std::vector<int> SpoiltLoops();
   size_t MountCount();  // in every namespace, detached ones too
   size_t FrozenCount();
   std::vector<std::string> FilesIn(const std::string& folder);
@@ -130,6 +132,7 @@ class FakeHost : public Host {
   absl::StatusOr<uint64_t> DirtyBytes(const std::vector<Loop>& loops) override;
   absl::StatusOr<uint64_t> MachineDirtyBytes() override;
   absl::Status Detach(const Loop& loop) override;
+  void RemoveSpoilt() override;
   absl::StatusOr<std::vector<Loop>> Attachments(const FileFacts& image) override;
   absl::StatusOr<bool> IsAttached(const Loop& loop) override;
   absl::StatusOr<std::vector<Loop>> AllLoops() override;
@@ -242,6 +245,7 @@ class FakeHost : public Host {
 
   std::map<int, std::weak_ptr<FakeLoop>> loops_;
   std::set<LoopPtr> pinned_;  // not autoclear
+  std::set<int> spoilt_;      // numbers that refuse discards or are limited
   uint64_t attachments_ = 0;  // since the boot
   std::vector<LoopPtr> opened_by_others_;
   std::vector<std::shared_ptr<FakeSuper>> frozen_;           // a freeze holds the filesystem

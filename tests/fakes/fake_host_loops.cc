@@ -84,6 +84,8 @@ absl::StatusOr<AttachedLoop> FakeHost::Attach(const UniqueFd& image, const LoopO
     return KernelError("LOOP_CONFIGURE", "a read-only file", EBADF);
   }
   ASSIGN_OR_RETURN(LoopPtr loop, AttachLocked(handle->inode, read_only, options.discard));
+  if (!read_only && options.discard) spoilt_.erase(loop->number);  // taken anew
+  if (!read_only && !options.discard) spoilt_.insert(loop->number);
   ASSIGN_OR_RETURN(UniqueFd fd, HandOut({.loop = loop}));
   return AttachedLoop{Facts(*loop), std::move(fd)};
 }
@@ -102,6 +104,7 @@ absl::Status FakeHost::LimitDirty(const Loop& loop, uint64_t bytes) {
   const LoopPtr found = FindLoop(loop);
   if (!found) return Gone(loop);
   found->dirty_limit_bytes = bytes;
+  if (bytes > 0) spoilt_.insert(loop.number);
   return absl::OkStatus();
 }
 
@@ -163,7 +166,24 @@ absl::Status FakeHost::Detach(const Loop& loop) {
         fmt::format("detach {}: it is held by {}; end that and try again", loop.path, who));
   }
   loops_.erase(loop.number);
+  if (pinned) spoilt_.erase(loop.number);
   return absl::OkStatus();
+}
+
+void FakeHost::RemoveSpoilt() {
+  const auto lock = Enter();
+  LiveLoops();  // forgets those that nobody holds
+  std::erase_if(spoilt_, [&](int number) { return loops_.count(number) == 0; });
+}
+
+std::vector<int> FakeHost::SpoiltLoops() {
+  const auto lock = Enter();
+  LiveLoops();
+  std::vector<int> numbers;
+  for (const int number : spoilt_) {
+    if (loops_.count(number) == 0) numbers.push_back(number);
+  }
+  return numbers;
 }
 
 absl::StatusOr<std::vector<Loop>> FakeHost::Attachments(const FileFacts& image) {

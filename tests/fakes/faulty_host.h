@@ -59,6 +59,7 @@ class FaultyHost final : public Host {
   READING(absl::StatusOr<uint64_t>, DirtyBytes, (const std::vector<Loop>& loops), (loops))
   READING(absl::StatusOr<uint64_t>, MachineDirtyBytes, (), ())
   MUTATING(absl::Status, Detach, (const Loop& loop), (loop))
+  void RemoveSpoilt() override { inner_.RemoveSpoilt(); }
   READING(absl::StatusOr<std::vector<Loop>>, Attachments, (const FileFacts& image), (image))
   READING(absl::StatusOr<bool>, IsAttached, (const Loop& loop), (loop))
   READING(absl::StatusOr<std::vector<Loop>>, AllLoops, (), ())
