@@ -114,8 +114,8 @@ std::jthread StartTrimming(NodeService& node, std::chrono::seconds interval) {
   });
 }
 
-// Other programs are given the numbers of loop devices that are free. Not at each unstage: to make
-// a new device refuse discards costs a stage 15 ms.
+// Other programs are given the numbers of loop devices that are free. Not at each unstage: the next
+// stage would wait 15 ms until a new device refuses discards.
 std::jthread StartRemovingSpoilt(LinuxHost& host) {
   return StartEvery(std::chrono::minutes(1), "removing loop devices",
                     [&host](const std::stop_token&) {
@@ -153,7 +153,6 @@ int ServeUntilTerminated(const Config& config) {
   engine_options.pool_paths = config.pool_paths;
   engine_options.trash_grace = config.trash_grace;
   engine_options.freeze_deadline = config.freeze_deadline;
-  (*host)->RemoveSpoilt();
   const auto engine = ImageEngine::Open(**host, clock, engine_options);
   serving.Begin(*engine);
 

@@ -99,11 +99,25 @@ std::string DriverProcess::Log() const {
 }
 
 std::vector<std::string> DriverProcess::OpenFiles() const {
+  std::vector<std::string> names = DescriptorsOf(pid());
+  std::erase_if(names, [](const std::string& name) { return !name.starts_with('/'); });
+  return names;
+}
+
+std::vector<std::string> DescriptorsOf(pid_t pid) {
   std::vector<std::string> names;
-  std::error_code gone;
-  for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(pid()) + "/fd")) {
-    const std::string name = fs::read_symlink(entry.path(), gone);
-    if (!gone && name.starts_with('/')) names.push_back(name);
+  const auto passes = [](const std::string& name) {
+    return name == "/dev/loop-control" || name.starts_with("/sys/");
+  };
+  for (int look = 0; look < 100; ++look) {
+    names.clear();
+    std::error_code gone;
+    for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(pid) + "/fd", gone)) {
+      const std::string name = fs::read_symlink(entry.path(), gone);
+      if (!gone) names.push_back(name);
+    }
+    if (std::none_of(names.begin(), names.end(), passes)) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   std::sort(names.begin(), names.end());
   return names;

@@ -1,6 +1,8 @@
 // The real server as a child process.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -66,5 +68,9 @@ class DriverProcess {
   std::chrono::seconds trash_grace_{0};
   std::unique_ptr<Child> child_;
 };
+
+// Where the process's descriptors lead, sorted. What the driver opens once a minute to look at loop
+// devices is waited for: only a leak stays.
+std::vector<std::string> DescriptorsOf(pid_t pid);
 
 }  // namespace holdfast

@@ -109,37 +109,6 @@ TEST_P(TrimTest, Thin_GivesBackWhatWasDeleted_WithoutAnybodyAsking) {
   EXPECT_EQ(driver().Log().find("trimming thin volumes:"), std::string::npos) << driver().Log();
 }
 
-// Its loop device refused discards, which the number keeps until the device is removed.
-class LoopNumberTest : public GroundTest {
- protected:
-  // As another program is given it: losetup makes a device that is not there.
-  int DiscardAsAnother(const std::string& loop) {
-    const std::string file = folder() + "/others.img";
-    MustRun({"truncate", "--size", "1M", file});
-    MustRun({"losetup", loop, file});
-    const int exit_code = Execute({"blkdiscard", loop}).exit_code;
-    MustRun({"losetup", "--detach", loop});
-    return exit_code;
-  }
-};
-
-INSTANTIATE_TEST_SUITE_P(Grounds, LoopNumberTest, ::testing::ValuesIn(AllGrounds()), GroundName);
-
-TEST_P(LoopNumberTest, Thick_PutAway_LeavesItsNumberToOthersAsItWas) {
-  ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "thick", .content = content()}));
-  ASSERT_OK(Show(claim));
-  const std::vector<std::string> loops = LoopsOfImage(claim);
-  ASSERT_EQ(loops.size(), 1u);
-  ASSERT_OK(PutAway(claim));
-  // At a start, and once a minute, ten at most; others on this machine may have left some.
-  int exit_code = -1;
-  for (int start = 0; start < 10 && exit_code != 0; ++start) {
-    Restart();
-    exit_code = DiscardAsAnother(loops.front());
-  }
-  EXPECT_EQ(exit_code, 0);
-}
-
 class FormatTest : public IntegrationTest {};
 
 // Programs that make filesystems never run in the node path, whatever lies in the image.

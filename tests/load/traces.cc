@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "tests/integration/child.h"
+#include "tests/integration/driver_process.h"
 
 namespace holdfast::load {
 namespace {
@@ -27,14 +28,9 @@ uint64_t StatusNumber(pid_t pid, const std::string& key) {
 
 Traces TracesOf(pid_t pid) {
   Traces traces;
-  std::error_code gone;
-  for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(pid) + "/fd", gone)) {
-    const std::string name = fs::read_symlink(entry.path(), gone);
-    if (gone) continue;
-    ++traces.descriptors;
-    if (name.starts_with('/')) traces.files.push_back(name);
-  }
-  std::sort(traces.files.begin(), traces.files.end());
+  traces.files = DescriptorsOf(pid);
+  traces.descriptors = traces.files.size();
+  std::erase_if(traces.files, [](const std::string& name) { return !name.starts_with('/'); });
   traces.memory_bytes = StatusNumber(pid, "RssAnon") * 1024;
   traces.threads = StatusNumber(pid, "Threads");
   return traces;
