@@ -99,6 +99,7 @@ TEST(Config, EachFlag_ArrivesWhereItBelongs) {
 TEST(Config, TheEnvironment_IsReadAndTheCommandLineWins) {
   const Environment environment = {{"HOLDFAST_POOL", "/a:/b"},
                                    {"HOLDFAST_TRASH_GRACE", "1h"},
+                                   {"HOLDFAST_TRIM_INTERVAL", "0"},
                                    {"HOLDFAST_NODE_ID", "from-environment"},
                                    {"HOLDFAST_HTTP_LISTEN", ""},
                                    {"CSI_ENDPOINT", "unix:///csi/csi.sock"},
@@ -107,6 +108,7 @@ TEST(Config, TheEnvironment_IsReadAndTheCommandLineWins) {
   ASSERT_TRUE(line.config) << line.text;
   EXPECT_EQ(line.config->pool_paths, (std::vector<std::string>{"/a", "/b"}));
   EXPECT_EQ(line.config->trash_grace, std::chrono::hours(1));
+  EXPECT_EQ(line.config->trim_interval, std::chrono::seconds(0));
   EXPECT_EQ(line.config->node_id, "from-flag");
   EXPECT_EQ(line.config->socket_path, "/csi/csi.sock");
   EXPECT_FALSE(line.config->http_listen);
@@ -142,6 +144,7 @@ TEST(Config, EveryMistake_IsOneLineThatNamesItAndExitTwo) {
       {{"all", "--pool", "/a", "--endpoint", "unix:///" + std::string(200, 'x')}, "107", {}},
       {{"all", "--pool", "/a", "--trash-grace", "soon"}, "--trash-grace", {}},
       {{"all", "--pool", "/a", "--trash-grace", "-1h"}, "--trash-grace", {}},
+      {{"all", "--pool", "/a", "--trim-interval", "500ms"}, "expected 0 or at least 1s", {}},
       {{"all", "--pool", "/a", "--freeze-deadline", "0"}, "--freeze-deadline", {}},
       {{"all", "--pool", "/a", "--freeze-deadline", "2h"}, "--freeze-deadline", {}},
       {{"all", "--pool", "/a", "--log-level", "loud\nvery"}, "--log-level", {}},
@@ -175,9 +178,9 @@ TEST(Config, Help_NamesEveryFlagAndVersionThisVersion) {
   EXPECT_EQ(help.exit_code, 0);
   for (const char* flag :
        {"--endpoint", "--pool", "--node-id", "--kubelet-root", "--run-folder", "--admin-socket",
-        "--trash-grace", "--freeze-deadline", "--log-level", "--log-format", "--http-listen",
-        "--max-volumes", "--shutdown-timeout", "--kubelet-registration", "--version", "HOLDFAST_",
-        "holdfastctl pool init"}) {
+        "--trash-grace", "--trim-interval", "--freeze-deadline", "--log-level", "--log-format",
+        "--http-listen", "--max-volumes", "--shutdown-timeout", "--kubelet-registration",
+        "--version", "HOLDFAST_", "holdfastctl pool init"}) {
     EXPECT_NE(help.text.find(flag), std::string::npos) << flag;
   }
   const CommandLine version = Parse({"--version"});

@@ -32,6 +32,7 @@ constexpr std::string_view kKnownVariables[] = {
     "HOLDFAST_RUN_FOLDER",
     "HOLDFAST_SHUTDOWN_TIMEOUT",
     "HOLDFAST_TRASH_GRACE",
+    "HOLDFAST_TRIM_INTERVAL",
 };
 
 absl::Status CheckEnvironment(const std::map<std::string, std::string>& environment) {
