@@ -250,8 +250,8 @@ class LargeWriteCalls : public Overcommitted {
   uint64_t WriteOneGiBEach() {
     std::vector<std::unique_ptr<Child>> calls;
     for (const Workload& workload : workloads_) {
-      const std::vector<std::string> call = {"dd", "if=/dev/zero", "of=" + workload.target + "/large",
-                                             "bs=1G", "count=1"};
+      const std::vector<std::string> call = {
+          "dd", "if=/dev/zero", "of=" + workload.target + "/large", "bs=1G", "count=1"};
       calls.push_back(Child::Start(call, {.output_path = folder() + "/dd.log", .environment = {}}));
     }
     uint64_t lowest = UINT64_MAX;
@@ -366,7 +366,7 @@ TEST_F(WithoutFailStop, TheSameWorkload_LosesWhatWasAcknowledged_AndTheCheckSees
   const uint64_t lowest = RunWriters(kWithoutStop);
   driver().child().Signal(SIGCONT);
   uint64_t lost = 0, good_after_bad = 0;
-  for (Workload& workload : workloads_) ASSERT_OK(PutAway(workload.claim));
+  for (Workload& workload : workloads_) ASSERT_OK(PutAwayInTheEnd(workload.claim));
   ASSERT_OK(Delete(spare));
   for (Workload& workload : workloads_) {
     ASSERT_OK_AND_ASSIGN(workload.target, Show(workload.claim));

@@ -5,8 +5,8 @@
 #include <functional>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/refusal.h"
 #include "base/sizes.h"
 #include "base/status_macros.h"

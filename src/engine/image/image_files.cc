@@ -3,8 +3,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/refusal.h"
 #include "base/status_macros.h"
 #include "engine/image/private_mount.h"
