@@ -93,59 +93,17 @@ uint64_t FreeBytes(const std::string& path) {
   return facts.f_bfree * facts.f_frsize;
 }
 
-namespace {
-
-// A new file that `from` can be reflinked to.
-absl::StatusOr<UniqueFd> MakeReflinkTarget(const UniqueFd& from, const std::string& to) {
-  UniqueFd copy(open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+absl::StatusOr<double> TimeReflink(const std::string& from, const std::string& to) {
+  const UniqueFd source(open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd copy(open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!copy.valid()) return Failed("create", to);
   // btrfs wants both files to agree on NOCOW.
   int flags = 0;
-  if (ioctl(from.get(), FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_NOCOW_FL) != 0) {
+  if (ioctl(source.get(), FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_NOCOW_FL) != 0) {
     ioctl(copy.get(), FS_IOC_SETFLAGS, &flags);
   }
-  return copy;
-}
-
-// Written once already, so that a write later changes nothing but its data, as in a catalog's log.
-absl::StatusOr<UniqueFd> OpenLog(const std::string& path) {
-  UniqueFd log(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!log.valid()) return Failed("create", path);
-  struct stat facts = {};
-  if (fstat(log.get(), &facts) != 0) return Failed("stat", path);
-  if (facts.st_size > 0) return log;
-  int flags = 0;
-  if (ioctl(log.get(), FS_IOC_GETFLAGS, &flags) == 0) {
-    flags |= FS_NOCOW_FL;
-    ioctl(log.get(), FS_IOC_SETFLAGS, &flags);
-  }
-  RETURN_IF_ERROR(FillFile(path, uint64_t{1} << 20));
-  return log;
-}
-
-}  // namespace
-
-absl::StatusOr<double> TimeReflink(const std::string& from, const std::string& to) {
-  const UniqueFd source(open(from.c_str(), O_RDONLY | O_CLOEXEC));
-  ASSIGN_OR_RETURN(const UniqueFd copy, MakeReflinkTarget(source, to));
   const Stopwatch watch;
   if (ioctl(copy.get(), FICLONE, source.get()) != 0) return Failed("FICLONE", to);
-  const double milliseconds = watch.Milliseconds();
-  unlink(to.c_str());
-  return milliseconds;
-}
-
-absl::StatusOr<double> TimeCut(const std::string& from, const std::string& to,
-                               const std::string& log) {
-  ASSIGN_OR_RETURN(const UniqueFd log_file, OpenLog(log));
-  const UniqueFd source(open(from.c_str(), O_RDONLY | O_CLOEXEC));
-  const std::string page(4096, 'p');
-  const Stopwatch watch;
-  ASSIGN_OR_RETURN(const UniqueFd copy, MakeReflinkTarget(source, to));
-  if (ioctl(copy.get(), FICLONE, source.get()) != 0) return Failed("FICLONE", to);
-  if (fsync(copy.get()) != 0) return Failed("fsync", to);
-  if (pwrite(log_file.get(), page.data(), page.size(), 0) < 0) return Failed("write", log);
-  if (fdatasync(log_file.get()) != 0) return Failed("fdatasync", log);
   const double milliseconds = watch.Milliseconds();
   unlink(to.c_str());
   return milliseconds;

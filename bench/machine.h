@@ -27,10 +27,6 @@ uint64_t ExtentCount(const std::string& path);
 uint64_t FreeBytes(const std::string& path);
 // Milliseconds of FICLONE alone, of `from` to the new file `to`, which is removed again.
 absl::StatusOr<double> TimeReflink(const std::string& from, const std::string& to);
-// Milliseconds of a cut as small as it can be made durable by hand: FICLONE, an fsync of the copy,
-// and one of the page that is written into `log`, a file that is made when it is not there.
-absl::StatusOr<double> TimeCut(const std::string& from, const std::string& to,
-                               const std::string& log);
 // The image behind what is published at `target`: a mount, or a device node.
 absl::StatusOr<std::string> ImageBehind(const std::string& target, bool block);
 
