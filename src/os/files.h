@@ -31,7 +31,7 @@ struct FolderFilesystem {
   // times their copies (DUP: 2). No limit of its own on XFS.
   uint64_t metadata_free_bytes = UINT64_MAX;
   bool quotas = false;  // btrfs: enabled, and what is free may be more than may be used
-  std::string id;       // the same for two folders of one filesystem, and for no others
+  std::string id;       // XFS, btrfs: the same for two folders of one filesystem, and no others
 };
 
 struct FileFacts {

@@ -3,10 +3,8 @@
 #include <sys/statfs.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <random>
-#include <thread>
 
 namespace holdfast {
 
@@ -162,15 +160,6 @@ void FullPoolTest::ExpectNothingLost(Workload& workload, uint64_t least_acknowle
   }
   TheTotals().checked_bytes += acknowledged * kLedgerBlockBytes;
   EXPECT_GE(acknowledged * kLedgerBlockBytes, least_acknowledged) << "this proves nothing";
-}
-
-absl::Status FullPoolTest::PutAwayInTheEnd(const Claim& claim) {
-  absl::Status status = PutAway(claim);
-  for (int again = 0; !status.ok() && again < 30; ++again) {
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-    status = PutAway(claim);
-  }
-  return status;
 }
 
 void FullPoolTest::BringBack(Workload& workload) {

@@ -84,8 +84,6 @@ class FullPoolTest : public IntegrationTest {
   // Free bytes of the pool's filesystem, as statfs says.
   uint64_t FreeNow() const;
   void ExpectNothingLost(Workload& workload, uint64_t least_acknowledged);
-  // As kubelet does: again while it is refused, for half a minute.
-  absl::Status PutAwayInTheEnd(const Claim& claim);
   // Unpublishes, unstages, stages, publishes.
   void BringBack(Workload& workload);
 

@@ -366,7 +366,7 @@ TEST_F(WithoutFailStop, TheSameWorkload_LosesWhatWasAcknowledged_AndTheCheckSees
   const uint64_t lowest = RunWriters(kWithoutStop);
   driver().child().Signal(SIGCONT);
   uint64_t lost = 0, good_after_bad = 0;
-  for (Workload& workload : workloads_) ASSERT_OK(PutAwayInTheEnd(workload.claim));
+  for (Workload& workload : workloads_) ASSERT_OK(PutAway(workload.claim));
   ASSERT_OK(Delete(spare));
   for (Workload& workload : workloads_) {
     ASSERT_OK_AND_ASSIGN(workload.target, Show(workload.claim));
