@@ -8,7 +8,7 @@
 namespace holdfast {
 namespace {
 
-// "mode 0755 (was mode 0700)": what the record will say that it did not.
+// "mode 0755 (was mode 0700)": what the record says now that it did not.
 std::string AcceptedText(const std::optional<RootAttributes>& recorded,
                          const RootAttributes& found) {
   const RootDifference difference = DescribeDifference(recorded.value_or(RootAttributes{}), found);
@@ -28,13 +28,16 @@ absl::Status AdminService::Handle(const admin::v1::AcknowledgeVolumeRequest& req
   // Ask.
   ASSIGN_OR_RETURN(auto local, engine_.FindLocal(id));
   const StageRecord before = local.volume.stage;
-  if (absl::Status status = AcknowledgeVerdict(local.volume.stage); !status.ok()) {
+  const auto as = request.as_recorded() ? Acknowledged::kAsRecorded : Acknowledged::kAsFound;
+  if (absl::Status status = AcknowledgeVerdict(local.volume.stage, as); !status.ok()) {
     return absl::Status(status.code(),
                         fmt::format("volume {}: {}", id, std::string(status.message())));
   }
   // Do and commit: one row.
   RETURN_IF_ERROR(local.pool->catalog->UpdateVolume(local.volume));
-  response.set_accepted(AcceptedText(before.root, *before.verdict->found));
+  response.set_accepted(request.as_recorded()
+                            ? "its root directory as recorded; the next stage compares again"
+                            : AcceptedText(before.root, *before.verdict->found));
   response.set_refusal(before.verdict->sentence);
   spdlog::warn("volume {}: an administrator accepted {}", id, response.accepted());
   return absl::OkStatus();

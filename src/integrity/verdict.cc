@@ -9,7 +9,8 @@ namespace {
 
 std::string Remedy(const Volume& volume) {
   return fmt::format(
-      "find out who changed it; if it is intended, run 'holdfastctl volume acknowledge {}'",
+      "find out who changed it; if it is intended, run 'holdfastctl volume acknowledge {}', and once "
+      "it is put back, the same with --as-recorded",
       volume.id);
 }
 
@@ -59,10 +60,19 @@ absl::Status JudgePublish(const Volume& volume, const RootAttributes& before,
           .Sentence());
 }
 
-absl::Status AcknowledgeVerdict(StageRecord& record) {
+absl::Status AcknowledgeVerdict(StageRecord& record, Acknowledged as) {
   if (!record.verdict) {
     return absl::FailedPreconditionError(
         "acknowledge: expected a volume that was refused, found none refused; nothing to do");
+  }
+  if (as == Acknowledged::kAsRecorded) {
+    if (!record.root) {
+      return absl::FailedPreconditionError(
+          "acknowledge: expected a recorded root directory to compare with, found none; acknowledge "
+          "what was found, without --as-recorded");
+    }
+    record.verdict.reset();
+    return absl::OkStatus();
   }
   if (!record.verdict->found) {
     return absl::FailedPreconditionError(

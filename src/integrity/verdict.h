@@ -33,8 +33,10 @@ absl::Status JudgeSameRoot(const Volume& volume, const RootAttributes& recorded,
 absl::Status JudgePublish(const Volume& volume, const RootAttributes& before,
                           const RootAttributes& after);
 
-// An administrator accepts what was found: it becomes the record, the verdict goes.
-// FAILED_PRECONDITION when nothing was refused, or when what was found could not be read.
-absl::Status AcknowledgeVerdict(StageRecord& record);
+// An administrator has dealt with a refusal, and the verdict goes. kAsFound: what was found becomes
+// the record. kAsRecorded: it was put back, the record stays, and the next stage compares again.
+// FAILED_PRECONDITION when nothing was refused, or when what should be the record is not known.
+enum class Acknowledged { kAsFound, kAsRecorded };
+absl::Status AcknowledgeVerdict(StageRecord& record, Acknowledged as);
 
 }  // namespace holdfast

@@ -24,14 +24,17 @@ absl::StatusOr<MountFlags> ParseAllowedFlags(const Capability& capability) {
   return flags;
 }
 
+std::string WantedContent(const Capability& capability) {
+  return capability.content ? ContentName(*capability.content) : "a filesystem";
+}
+
 absl::Status CheckContent(const Volume& volume, const Capability& capability) {
   const bool fits = capability.content ? *capability.content == volume.content
                                        : volume.content != Content::kBlock;
   if (fits) return absl::OkStatus();
   return absl::InvalidArgumentError(
       Refusal{"volume_capability for " + volume.id, ContentName(volume.content),
-              capability.content ? ContentName(*capability.content) : "a filesystem",
-              "use the volume as it was created"}
+              WantedContent(capability), "use the volume as it was created"}
           .Sentence());
 }
 

@@ -14,6 +14,9 @@ namespace holdfast {
 // INVALID_ARGUMENT, with the reason, for one that would defeat the promise.
 absl::StatusOr<MountFlags> ParseAllowedFlags(const Capability& capability);
 
+// "ext4", "block", …; "a filesystem" when it does not say which.
+std::string WantedContent(const Capability& capability);
+
 // INVALID_ARGUMENT unless the volume has the content that the capability wants.
 absl::Status CheckContent(const Volume& volume, const Capability& capability);
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "base/refusal.h"
 #include "base/status_macros.h"
 #include "node/node_service.h"
@@ -22,10 +24,13 @@ absl::Status NodeService::Handle(const csi::v1::NodeExpandVolumeRequest& request
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   ASSIGN_OR_RETURN(const MountEntry* mount, MountOfPath(local, presence, request.volume_path()));
   if (!Satisfies(volume.capacity_bytes, range)) {
+    const bool more = range.required_bytes > volume.capacity_bytes;
     return absl::OutOfRangeError(
         Refusal{"size of volume " + volume_id,
-                "at most what the controller gave it, " + std::to_string(volume.capacity_bytes),
-                std::to_string(range.required_bytes), "expand it with the controller first"}
+                "what the controller gave it, " + std::to_string(volume.capacity_bytes),
+                more ? fmt::format("at least {} wanted", range.required_bytes)
+                     : fmt::format("at most {} wanted", range.limit_bytes),
+                more ? "expand it with the controller first" : "a volume never shrinks"}
             .Sentence());
   }
   // The image exactly as long as its row says: the rest of a half-done expansion is nobody's yet.

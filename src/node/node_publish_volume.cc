@@ -33,9 +33,10 @@ std::string Shown(const MountEntry& mount) {
                   .no_dir_atime = mount.no_dir_atime});
 }
 
-// How a publish with these flags shows the staged mount: what they do not name stays as staged.
+// How a publish with these flags shows the staged mount: what they do not name stays as staged, but
+// for read-only, which is asked for or not.
 std::string WouldShow(const MountEntry& staged, const MountFlags& flags) {
-  return InWords({.read_only = staged.read_only || flags.read_only,
+  return InWords({.read_only = flags.read_only,
                   .no_exec = staged.no_exec || flags.no_exec,
                   .atime = flags.atime.value_or(staged.atime),
                   .no_dir_atime = staged.no_dir_atime || flags.no_dir_atime});
@@ -60,7 +61,6 @@ absl::Status NodeService::Handle(const csi::v1::NodePublishVolumeRequest& reques
   ASSIGN_OR_RETURN(const auto guard, Lock(publish.volume_id));
   // Ask the catalog and the kernel what is already so.
   ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(publish.volume_id));
-  RETURN_IF_ERROR(CheckContent(local.volume, publish.capability));
   ASSIGN_OR_RETURN(publish.staging, host_.ResolveTarget(publish.staging));
   ASSIGN_OR_RETURN(publish.target, host_.ResolveTarget(publish.target));
   if (publish.target == publish.staging) {
@@ -73,6 +73,8 @@ absl::Status NodeService::Handle(const csi::v1::NodePublishVolumeRequest& reques
   RETURN_IF_ERROR(CheckStaged(local, publish, presence));
   ASSIGN_OR_RETURN(const bool published, AlreadyPublished(local, publish, presence));
   if (published) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckFitsStage(local.volume, publish));
+  RETURN_IF_ERROR(CheckPlace(local.volume, publish, presence));
   // Intend, do and commit.
   return publish.capability.block() ? PublishBlock(local, publish, *presence.loop)
                                     : PublishFilesystem(local, publish);
@@ -90,10 +92,10 @@ absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& p
   const bool recorded = record.last_end == LastEnd::kStaged && record.boot_id == boot_id &&
                         presence.loop && IsStagedAt(local.volume, *presence.loop, publish.staging);
   const MountEntry* staged = presence.MountAt(publish.staging);
+  const bool block = local.volume.content == Content::kBlock;
   // A raw block device that nobody keeps goes with its last user, and its number is another's then.
-  const bool shown =
-      presence.loop && (publish.capability.block() ? !presence.loop->autoclear : staged != nullptr);
-  const bool complete = record.terms && (publish.capability.block() || record.root);
+  const bool shown = presence.loop && (block ? !presence.loop->autoclear : staged != nullptr);
+  const bool complete = record.terms && (block || record.root);
   if (!recorded || !complete || !shown) {
     return absl::FailedPreconditionError(
         Refusal{check, "the volume verified and staged at " + publish.staging + " since this boot",
@@ -101,16 +103,6 @@ absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& p
                 "stage it again (kubelet does when the pod is made anew)"}
             .Sentence());
   }
-  // Or a volume staged for one pod would get the targets of several.
-  const auto staged_mode = ParseAccessMode(record.terms->access_mode);
-  const bool several = staged_mode && AllowsSeveralTargets(*staged_mode);
-  if (AllowsSeveralTargets(publish.capability.mode) && !several) {
-    return absl::FailedPreconditionError(Refusal{check, record.terms->access_mode + ", as staged",
-                                                 AccessModeName(publish.capability.mode),
-                                                 "publish it as it is staged, or stage it anew"}
-                                             .Sentence());
-  }
-  const bool wants_write = !publish.flags.read_only;
   if (!record.terms->read_only && staged != nullptr && staged->filesystem_read_only) {
     return absl::FailedPreconditionError(
         Refusal{check, "a writable filesystem, as it was staged",
@@ -118,14 +110,31 @@ absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& p
                 "read the kernel log, end its pods, and restore a snapshot if data is damaged"}
             .Sentence());
   }
-  if (record.terms->read_only && wants_write) {
+  return absl::OkStatus();
+}
+
+absl::Status NodeService::CheckFitsStage(const Volume& volume, const Publish& publish) {
+  RETURN_IF_ERROR(CheckContent(volume, publish.capability));
+  const std::string check = "publish of volume " + volume.id;
+  const StageTerms& terms = *volume.stage.terms;
+  // Or a volume staged for one pod would get the targets of several.
+  const auto staged_mode = ParseAccessMode(terms.access_mode);
+  const bool several = staged_mode && AllowsSeveralTargets(*staged_mode);
+  if (AllowsSeveralTargets(publish.capability.mode) && !several) {
+    return absl::FailedPreconditionError(Refusal{check, terms.access_mode + ", as staged",
+                                                 AccessModeName(publish.capability.mode),
+                                                 "publish it as it is staged, or stage it anew"}
+                                             .Sentence());
+  }
+  const bool wants_write = !publish.flags.read_only;
+  if (terms.read_only && wants_write) {
     return absl::FailedPreconditionError(Refusal{check, "a read-only publish, as it was staged",
                                                  "a writable one",
                                                  "ask for readOnly, or stage it writable"}
                                              .Sentence());
   }
   // A read-only bind of a device node does not make the device read-only.
-  if (publish.capability.block() && !wants_write && !record.terms->read_only) {
+  if (publish.capability.block() && !wants_write && !terms.read_only) {
     return absl::FailedPreconditionError(
         Refusal{check, "a writable publish, as it was staged", "a read-only one",
                 "use an access mode that is read-only (ReadOnlyMany)"}
@@ -134,30 +143,43 @@ absl::Status NodeService::CheckStaged(const LocalVolume& local, const Publish& p
   return absl::OkStatus();
 }
 
-// True for a repeated call. ALREADY_EXISTS when the target shows it otherwise, FAILED_PRECONDITION
-// when it is somebody else's or the access mode allows no second target.
+// True for a repeated call. ALREADY_EXISTS when the target shows it otherwise.
 absl::StatusOr<bool> NodeService::AlreadyPublished(const LocalVolume& local, const Publish& publish,
                                                    const Presence& presence) {
-  const std::string check = "target " + publish.target;
-  if (const MountEntry* mount = presence.MountAt(publish.target)) {
-    // The bind of a device node says nothing of the device, and CheckStaged has compared that.
-    if (publish.capability.block()) return true;
-    const std::string shown = Shown(*mount);
-    const std::string wanted = WouldShow(*presence.MountAt(publish.staging), publish.flags);
-    if (shown == wanted) return true;
-    return absl::AlreadyExistsError(
-        Refusal{check, shown + ", as it is published", wanted, "unpublish it first"}.Sentence());
-  }
+  const MountEntry* mount = presence.MountAt(publish.target);
+  if (mount == nullptr) return false;
+  // The bind of a device node says nothing of the device: that is as it was staged.
+  const MountEntry* staged = presence.MountAt(publish.staging);
+  const bool block = local.volume.content == Content::kBlock;
+  const std::string shown =
+      block ? InWords({.read_only = local.volume.stage.terms->read_only}) : Shown(*mount);
+  const std::string wanted =
+      block ? InWords({.read_only = publish.flags.read_only}) : WouldShow(*staged, publish.flags);
+  if (shown == wanted && CheckContent(local.volume, publish.capability).ok()) return true;
+  return absl::AlreadyExistsError(
+      Refusal{"target " + publish.target,
+              fmt::format("{}, {}, as it is published", ContentName(local.volume.content), shown),
+              fmt::format("{}, {}", WantedContent(publish.capability), wanted),
+              "unpublish it first"}
+          .Sentence());
+}
+
+// FAILED_PRECONDITION when the target is somebody else's or the access mode allows no second one.
+absl::Status NodeService::CheckPlace(const Volume& volume, const Publish& publish,
+                                     const Presence& presence) {
   ASSIGN_OR_RETURN(const auto foreign, host_.MountedAt(publish.target));
   if (foreign) {
-    return absl::FailedPreconditionError(Refusal{
-        check, "nothing mounted", foreign->type + " from " + foreign->source, "unmount it first"}
+    return absl::FailedPreconditionError(Refusal{"target " + publish.target, "nothing mounted",
+                                                 foreign->type + " from " + foreign->source,
+                                                 "unmount it first"}
                                              .Sentence());
   }
   const MountEntry* elsewhere = presence.MountElsewhere(publish.staging, publish.target);
-  if (elsewhere == nullptr || AllowsSeveralTargets(publish.capability.mode)) return false;
+  if (elsewhere == nullptr || AllowsSeveralTargets(publish.capability.mode)) {
+    return absl::OkStatus();
+  }
   return absl::FailedPreconditionError(
-      Refusal{"publish of volume " + local.volume.id,
+      Refusal{"publish of volume " + volume.id,
               std::string("one target at a time with ") + AccessModeName(publish.capability.mode),
               "one published at " + elsewhere->target, "end the pod that uses it first"}
           .Sentence());

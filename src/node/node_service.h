@@ -111,6 +111,8 @@ class NodeService final : public csi::v1::Node::Service {
                            const Presence& presence);
   absl::StatusOr<bool> AlreadyPublished(const LocalVolume& local, const Publish& publish,
                                         const Presence& presence);
+  absl::Status CheckFitsStage(const Volume& volume, const Publish& publish);
+  absl::Status CheckPlace(const Volume& volume, const Publish& publish, const Presence& presence);
   absl::Status PublishBlock(const LocalVolume& local, const Publish& publish, const Loop& loop);
   absl::Status PublishFilesystem(LocalVolume& local, const Publish& publish);
 

@@ -48,11 +48,11 @@ absl::Status NodeService::Handle(const csi::v1::NodeStageVolumeRequest& request,
   ASSIGN_OR_RETURN(const auto guard, Lock(stage.volume_id));
   // Ask the catalog and the kernel what is already so.
   ASSIGN_OR_RETURN(LocalVolume local, engine_.FindLocal(stage.volume_id));
-  RETURN_IF_ERROR(CheckContent(local.volume, stage.capability));
   ASSIGN_OR_RETURN(stage.staging, host_.ResolveTarget(stage.staging));
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   ASSIGN_OR_RETURN(const bool staged, AlreadyStaged(local, stage, presence));
   if (staged) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckContent(local.volume, stage.capability));
   RETURN_IF_ERROR(CheckAlone(local, stage, presence));
   RETURN_IF_ERROR(CheckNotRefused(local.volume));
   // Intend, do and commit.
@@ -72,17 +72,21 @@ absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const 
     return false;
   }
   // A block volume is staged by its pinned loop device alone.
-  const bool ours = stage.capability.block() ? !presence.loop->autoclear
-                                             : presence.MountAt(stage.staging) != nullptr;
+  const bool block = local.volume.content == Content::kBlock;
+  const bool ours =
+      block ? !presence.loop->autoclear : presence.MountAt(stage.staging) != nullptr;
   if (!ours) return false;
   RETURN_IF_ERROR(engine_.fail_stop().CheckNotStopped(*local.pool, local.volume, *presence.loop));
-  if (!stage.capability.block()) RETURN_IF_ERROR(CheckAlive(local, stage.staging));
-  if (record.terms == stage.terms) return true;
+  if (!block) RETURN_IF_ERROR(CheckAlive(local, stage.staging));
+  const absl::Status fits = CheckContent(local.volume, stage.capability);
+  if (record.terms == stage.terms && fits.ok()) return true;
   return absl::AlreadyExistsError(Refusal{
       "stage of volume " + local.volume.id,
-      fmt::format("access mode {}, read-only {}, as it is staged",
+      fmt::format("{}, access mode {}, read-only {}, as it is staged",
+                  ContentName(local.volume.content),
                   record.terms ? record.terms->access_mode : "unknown", presence.loop->read_only),
-      fmt::format("access mode {}, read-only {} or other mount flags", stage.terms.access_mode,
+      fmt::format("{}, access mode {}, read-only {} or other mount flags",
+                  WantedContent(stage.capability), stage.terms.access_mode,
                   stage.terms.read_only),
       "unstage it first"}
                                       .Sentence());

@@ -45,8 +45,8 @@ absl::Status Refused(int error, const UniqueFd& context, std::string_view call, 
   return absl::Status(code, std::string(plain.message()) + KernelWords(context));
 }
 
-// Ours first, so that a lawful choice of the user's (errors=panic) stands; refusing unlawful ones
-// is the layers' above. What keeps thick thick comes last.
+// Ours first, so that a lawful choice of the user's (commit=30) stands; refusing unlawful ones is
+// the layers' above. What keeps thick thick comes last.
 std::vector<Option> FilesystemOptions(const Loop& loop, const MountOptions& options) {
   std::vector<Option> all;
   const MountFlags& flags = options.flags;

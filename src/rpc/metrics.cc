@@ -100,7 +100,7 @@ struct Metrics::Families {
   prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& calls = prometheus::BuildCounter()
                                                        .Name("holdfast_csi_calls_total")
-                                                       .Help("CSI calls that ended")
+                                                       .Help("Calls of CSI and of the admin socket that ended")
                                                        .Register(registry);
   prometheus::Family<prometheus::Histogram>& call_seconds =
       prometheus::BuildHistogram()

@@ -69,8 +69,8 @@ struct StopLine {
   uint64_t stop() const { return protected_bytes + floor_bytes + reserve_bytes; }
   // Trash is purged and the log warns below it.
   uint64_t low() const { return stop() + reserve_bytes; }
-  // A stop that writes what is dirty is cut short below it, so that what is owed stays. 0: nothing is
-  // owed, and the flush may take all that there is.
+  // Stops that write what is dirty are cut short when what they would leave is below it, so that
+  // what is owed stays. 0: nothing is owed, and their flush may take all that there is.
   uint64_t cut_off() const { return protected_bytes == 0 ? 0 : protected_bytes + floor_bytes; }
   // Volumes with a full reserve are stopped as well: somebody who cannot be stopped (raw block, a
   // foreign file) took what they were promised. Low enough that stopping the others in time, which

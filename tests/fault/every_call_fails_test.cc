@@ -21,7 +21,8 @@ struct Scenario {
   std::function<void(Rig&)> prepare;
   std::function<grpc::Status(Rig&)> call;
   // What must be so once the call has succeeded.
-  size_t loops, volumes, snapshots;
+  size_t loops, volumes, snapshots, mounts;
+  uint64_t bytes = 0;  // of volume "a", its image, loop devices and filesystem; 0: as it was made
 };
 
 std::string Id(Rig& rig, const std::string& name) {
@@ -76,7 +77,7 @@ void ExpandPublishedXfs(Rig& rig) {
 
 const Scenario kScenarios[] = {
     {"CreateVolume", [](Rig&) {},
-     [](Rig& rig) { return rig.Create(rig.CreateRequest("a"), nullptr); }, 0, 1, 0},
+     [](Rig& rig) { return rig.Create(rig.CreateRequest("a"), nullptr); }, 0, 1, 0, 0},
     {"CreateVolumeXfsThin", [](Rig&) {},
      [](Rig& rig) {
        auto request = rig.CreateRequest("a", "xfs");
@@ -84,25 +85,25 @@ const Scenario kScenarios[] = {
        (*request.mutable_parameters())["rootMode"] = "0700";
        return rig.Create(request, nullptr);
      },
-     0, 1, 0},
+     0, 1, 0, 0},
     {"CreateVolumeBlock", [](Rig&) {},
-     [](Rig& rig) { return rig.Create(rig.CreateRequest("a", "block"), nullptr); }, 0, 1, 0},
+     [](Rig& rig) { return rig.Create(rig.CreateRequest("a", "block"), nullptr); }, 0, 1, 0, 0},
     {"CreateVolumeFromSnapshot", SnapshotA, [](Rig& rig) { return CreateFrom(rig, "b", true); }, 0,
-     2, 1},
+     2, 1, 0},
     {"CreateVolumeFromVolume", MakeA, [](Rig& rig) { return CreateFrom(rig, "b", false); }, 0, 2,
-     0},
+     0, 0},
     {"CreateVolumeFromPublishedVolume", PublishA,
-     [](Rig& rig) { return CreateFrom(rig, "b", false); }, 1, 2, 0},
-    {"DeleteVolume", MakeA, [](Rig& rig) { return rig.Delete(Id(rig, "a")); }, 0, 0, 0},
+     [](Rig& rig) { return CreateFrom(rig, "b", false); }, 1, 2, 0, 2},
+    {"DeleteVolume", MakeA, [](Rig& rig) { return rig.Delete(Id(rig, "a")); }, 0, 0, 0, 0},
     {"DeleteVolumeThatIsStaged", StageA, [](Rig& rig) { return rig.Delete(Id(rig, "a")); }, 0, 0,
-     0},
+     0, 0},
     {"DeleteVolumeBlockThatIsStaged", StageBlock, [](Rig& rig) { return rig.Delete(Id(rig, "a")); },
-     0, 0, 0},
-    {"CreateSnapshot", MakeA, [](Rig& rig) { return rig.Snapshot("s", Id(rig, "a")); }, 0, 1, 1},
+     0, 0, 0, 0},
+    {"CreateSnapshot", MakeA, [](Rig& rig) { return rig.Snapshot("s", Id(rig, "a")); }, 0, 1, 1, 0},
     {"CreateSnapshotOfPublishedVolume", PublishA,
-     [](Rig& rig) { return rig.Snapshot("s", Id(rig, "a")); }, 1, 1, 1},
+     [](Rig& rig) { return rig.Snapshot("s", Id(rig, "a")); }, 1, 1, 1, 2},
     {"CreateSnapshotOfStagedBlock", StageBlock,
-     [](Rig& rig) { return rig.Snapshot("s", Id(rig, "a")); }, 1, 1, 1},
+     [](Rig& rig) { return rig.Snapshot("s", Id(rig, "a")); }, 1, 1, 1, 0},
     {"DeleteSnapshot", SnapshotA,
      [](Rig& rig) {
        csi::v1::DeleteSnapshotRequest request;
@@ -110,28 +111,28 @@ const Scenario kScenarios[] = {
        csi::v1::DeleteSnapshotResponse response;
        return rig.controller->DeleteSnapshot(nullptr, &request, &response);
      },
-     0, 1, 0},
+     0, 1, 0, 0},
     {"ControllerExpandVolume", MakeA, [](Rig& rig) { return rig.Expand(Id(rig, "a"), 128 * kMiB); },
-     0, 1, 0},
-    {"NodeStageVolume", MakeA, [](Rig& rig) { return rig.Stage(Id(rig, "a")); }, 1, 1, 0},
+     0, 1, 0, 0, 128 * kMiB},
+    {"NodeStageVolume", MakeA, [](Rig& rig) { return rig.Stage(Id(rig, "a")); }, 1, 1, 0, 1},
     {"NodeStageVolumeGrows",
      [](Rig& rig) {
        MakeA(rig);
        Must(rig.Expand(Id(rig, "a"), 128 * kMiB));
      },
-     [](Rig& rig) { return rig.Stage(Id(rig, "a")); }, 1, 1, 0},
+     [](Rig& rig) { return rig.Stage(Id(rig, "a")); }, 1, 1, 0, 1, 128 * kMiB},
     {"NodeStageVolumeBlock", MakeBlock, [](Rig& rig) { return rig.Stage(Id(rig, "a"), "block"); },
-     1, 1, 0},
-    {"NodePublishVolume", StageA, [](Rig& rig) { return rig.Publish(Id(rig, "a")); }, 1, 1, 0},
+     1, 1, 0, 0},
+    {"NodePublishVolume", StageA, [](Rig& rig) { return rig.Publish(Id(rig, "a")); }, 1, 1, 0, 2},
     {"NodePublishVolumeBlock", StageBlock,
-     [](Rig& rig) { return rig.Publish(Id(rig, "a"), "pod", "block"); }, 1, 1, 0},
+     [](Rig& rig) { return rig.Publish(Id(rig, "a"), "pod", "block"); }, 1, 1, 0, 1},
     {"NodeUnpublishVolume", PublishA, [](Rig& rig) { return rig.Unpublish(Id(rig, "a")); }, 1, 1,
-     0},
-    {"NodeUnstageVolume", StageA, [](Rig& rig) { return rig.Unstage(Id(rig, "a")); }, 0, 1, 0},
+     0, 1},
+    {"NodeUnstageVolume", StageA, [](Rig& rig) { return rig.Unstage(Id(rig, "a")); }, 0, 1, 0, 0},
     {"NodeUnstageVolumeBlock", StageBlock, [](Rig& rig) { return rig.Unstage(Id(rig, "a")); }, 0, 1,
-     0},
+     0, 0},
     {"NodeExpandVolume", ExpandPublishedXfs, [](Rig& rig) { return rig.NodeExpand(Id(rig, "a")); },
-     1, 1, 0},
+     1, 1, 0, 2, 400 * kMiB},
 };
 
 size_t OpenFds() {
@@ -142,9 +143,18 @@ size_t OpenFds() {
   return count;
 }
 
+void AuditSize(Rig& rig, uint64_t bytes, bool grown) {
+  const Volume row = rig.Row(Id(rig, "a"));
+  EXPECT_EQ(row.capacity_bytes, bytes);
+  const uint64_t filesystem_bytes = row.filesystem_bytes;
+  EXPECT_EQ(filesystem_bytes == bytes, grown) << filesystem_bytes;
+  for (const Loop& loop : rig.machine.OpenLoops()) EXPECT_EQ(loop.size_bytes, bytes);
+}
+
 void Audit(Rig& rig, const Scenario& scenario) {
   EXPECT_TRUE(rig.engine->PurgeExpiredTrash().ok());  // as the server does now and then
   EXPECT_EQ(rig.machine.OpenLoops().size(), scenario.loops);
+  EXPECT_EQ(rig.machine.MountCount(), scenario.mounts);
   EXPECT_EQ(rig.machine.FrozenCount(), 0U);
   EXPECT_EQ(rig.machine.FilesIn("/pool/work").size(), 0U);
   EXPECT_EQ(rig.machine.FilesIn("/pool/trash").size(), 0U) << "the rig's grace is 0";
@@ -157,6 +167,8 @@ void Audit(Rig& rig, const Scenario& scenario) {
   EXPECT_EQ(pools[0].snapshots, scenario.snapshots);
   EXPECT_EQ(pools[0].trash_entries, 0U);
   EXPECT_GE(pools[0].space.free_bytes, pools[0].space.owed_bytes + pools[0].space.floor_bytes);
+  // A filesystem grows where it is staged.
+  if (scenario.bytes > 0) AuditSize(rig, scenario.bytes, scenario.loops > 0);
 }
 
 enum class Which { kHost, kCatalog };

@@ -44,6 +44,14 @@ TEST_P(AccessTest, StageAgainWithAnotherCapability_IsAlreadyExists) {
   ASSERT_OK(Publish(claim));
   EXPECT_TRUE(Refused(Stage(other), absl::StatusCode::kAlreadyExists));
   ASSERT_OK(Stage(claim));
+  other = claim;
+  other.content = block() ? Content::kExt4 : Content::kBlock;
+  EXPECT_TRUE(Refused(Stage(other), absl::StatusCode::kAlreadyExists));
+  EXPECT_TRUE(Refused(Publish(other), absl::StatusCode::kAlreadyExists));
+  EXPECT_TRUE(Refused(Publish(other, "another"), absl::StatusCode::kInvalidArgument));
+  ASSERT_OK(Unpublish(claim));
+  ASSERT_OK(Unstage(claim));
+  EXPECT_TRUE(Refused(Stage(other), absl::StatusCode::kInvalidArgument));
 }
 
 TEST_P(AccessTest, PublishAgainOtherwise_IsAlreadyExists_AndReadOnlyIsReadOnly) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -55,6 +54,12 @@ var steps = map[string]func(*world){
 		w.stop(syscall.SIGKILL)
 		w.write(poolFolder+"/work/4c1f0c2e-6f0e-4c0f-9a7e-1d2f6b1f8a10.img", gib)
 	},
+	"the root of a volume was changed while it was put away": func(w *world) {
+		w.must("mount", "-o", "loop", w.image("pvc-old"), "/mnt")
+		w.must("chmod", "2770", "/mnt")
+		w.must("umount", "/mnt")
+		w.call("NodeStageVolume", "", w.stageRequest("pvc-old", "ext4", kubelet+"/plugins/old"))
+	},
 	"two volumes are deleted": func(w *world) {
 		for _, name := range []string{"pvc-old", "pvc-older"} {
 			w.mustCall("DeleteVolume", "", `{"volume_id":"`+w.ids[name]+`"}`)
@@ -66,13 +71,15 @@ var steps = map[string]func(*world){
 // What happens between two commands of a block, by its comment.
 var notes = map[string]func(*world){
 	"the server is started; its log:": (*world).start,
+	"a pod uses it again, and ends": func(w *world) {
+		target := kubelet + "/pods/db/old"
+		w.show("pvc-old", "ext4", kubelet+"/plugins/old", target)
+		w.mustCall("NodeUnpublishVolume", "", `{"volume_id":"`+w.ids["pvc-old"]+`","target_path":"`+target+`"}`)
+		w.mustCall("NodeUnstageVolume", "",
+			`{"volume_id":"`+w.ids["pvc-old"]+`","staging_target_path":"`+kubelet+`/plugins/old"}`)
+	},
 	"somebody attaches an image, and leaves files in volumes/ and work/": func(w *world) {
-		row := w.must("holdfastctl", "--json", "volume", "inspect", w.ids["pvc-old"])
-		incarnation := regexp.MustCompile(`"incarnation": ?"([^"]*)"`).FindStringSubmatch(row)
-		if incarnation == nil {
-			w.t.Fatal(row)
-		}
-		w.must("losetup", "--find", poolFolder+"/volumes/"+incarnation[1]+".img")
+		w.must("losetup", "--find", w.image("pvc-old"))
 		w.write(poolFolder+"/volumes/notes.txt", 0)
 		w.write(poolFolder+"/work/leftover.img", 64*mib)
 	},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -159,15 +160,30 @@ func (w *world) create(name, content string, bytes int64) {
 	w.ids[name] = w.mustCall("CreateVolume", "volume/volume_id", createRequest(name, content, bytes))
 }
 
-func (w *world) show(name, content, staging, target string) {
+// image is the path of a volume's image.
+func (w *world) image(name string) string {
 	w.t.Helper()
+	row := w.must("holdfastctl", "--json", "volume", "inspect", w.ids[name])
+	incarnation := regexp.MustCompile(`"incarnation": ?"([^"]*)"`).FindStringSubmatch(row)
+	if incarnation == nil {
+		w.t.Fatal(row)
+	}
+	return poolFolder + "/volumes/" + incarnation[1] + ".img"
+}
+
+func (w *world) stageRequest(name, content, staging string) string {
 	if content != "block" {
 		os.MkdirAll(staging, 0o755)
 	}
-	paths := fmt.Sprintf(`"volume_id":"%s","staging_target_path":"%s","volume_capability":%s`,
+	return fmt.Sprintf(`{"volume_id":"%s","staging_target_path":"%s","volume_capability":%s}`,
 		w.ids[name], staging, capability(content))
-	w.mustCall("NodeStageVolume", "", "{"+paths+"}")
-	w.mustCall("NodePublishVolume", "", "{"+paths+`,"target_path":"`+target+`"}`)
+}
+
+func (w *world) show(name, content, staging, target string) {
+	w.t.Helper()
+	stage := w.stageRequest(name, content, staging)
+	w.mustCall("NodeStageVolume", "", stage)
+	w.mustCall("NodePublishVolume", "", strings.TrimSuffix(stage, "}")+`,"target_path":"`+target+`"}`)
 }
 
 func (w *world) write(path string, bytes int64) {

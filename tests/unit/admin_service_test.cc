@@ -23,9 +23,11 @@ class AdminServiceTest : public testing::Test {
     EXPECT_FALSE(rig_.Stage(id).ok());
     return id;
   }
-  grpc::Status Acknowledge(const std::string& id, admin::v1::AcknowledgeVolumeResponse& response) {
+  grpc::Status Acknowledge(const std::string& id, admin::v1::AcknowledgeVolumeResponse& response,
+                           bool as_recorded = false) {
     admin::v1::AcknowledgeVolumeRequest request;
     request.set_volume_id(id);
+    request.set_as_recorded(as_recorded);
     return rig_.admin->AcknowledgeVolume(nullptr, &request, &response);
   }
 
@@ -43,6 +45,19 @@ TEST_F(AdminServiceTest, AcknowledgeVolume_MakesWhatWasFoundTheRecordAndSaysSo) 
   const grpc::Status again = Acknowledge(id, acknowledged_);
   EXPECT_EQ(again.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(again.error_message(), HasSubstr(id));
+}
+
+TEST_F(AdminServiceTest, AcknowledgeVolume_AsRecorded_IsForWhatWasPutBack) {
+  const std::string id = RefusedVolume();
+  ASSERT_TRUE(Acknowledge(id, acknowledged_, /*as_recorded=*/true).ok());
+  EXPECT_EQ(rig_.Row(id).stage.root->mode, 0755U);
+  EXPECT_THAT(rig_.Stage(id).error_message(), HasSubstr("found mode 0711")) << "nobody put it back";
+  rig_.machine.EditRootOffline(rig_.ImagePath(id), [](RootAttributes& root) { root.mode = 0755; });
+  EXPECT_FALSE(rig_.Stage(id).ok()) << "somebody has to say so";
+  ASSERT_TRUE(Acknowledge(id, acknowledged_, /*as_recorded=*/true).ok());
+  EXPECT_THAT(acknowledged_.accepted(), HasSubstr("as recorded"));
+  EXPECT_THAT(acknowledged_.refusal(), HasSubstr("found mode 0711"));
+  EXPECT_TRUE(rig_.Stage(id).ok());
 }
 
 TEST_F(AdminServiceTest, AcknowledgeVolume_OfWhatCouldNotBeRead_KeepsTheVerdict) {

@@ -1,17 +1,8 @@
 // Fail-stop on the simulated machine: who is stopped when, what is recorded, how it comes back.
-#include "engine/image/fail_stop.h"
+#include "tests/unit/fail_stop_fixture.h"
 
-#include <chrono>
-#include <future>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "base/sizes.h"
 #include "engine/image/ballast.h"
 #include "engine/image/upkeep/image_upkeep.h"
-#include "tests/fakes/status_asserts.h"
-#include "tests/rig/rig.h"
 
 namespace holdfast {
 namespace {
@@ -20,53 +11,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-constexpr char kPool[] = "/pool";
-
-class FailStopTest : public ::testing::Test {
- protected:
-  explicit FailStopTest(bool overcommit = true)
-      : rig_({.pool_bytes = 2 * kGiB, .overcommit = overcommit}) {}
-
-  std::string Make(const std::string& name, const std::string& reserve,
-                   const std::string& provisioning = "thin", const std::string& fs_type = "ext4") {
-    auto request = rig_.CreateRequest(name, fs_type);
-    request.mutable_capacity_range()->set_required_bytes(512 * kMiB);
-    (*request.mutable_parameters())["reserve"] = reserve;
-    (*request.mutable_parameters())["provisioning"] = provisioning;
-    if (fs_type == "block") {
-      (*request.mutable_parameters())["rawBlockOvercommit"] = "acknowledged-writes-may-be-lost";
-    }
-    csi::v1::Volume volume;
-    const grpc::Status made = rig_.Create(request, &volume);
-    EXPECT_TRUE(made.ok()) << made.error_message();
-    return volume.volume_id();
-  }
-
-  void MustStage(const std::string& id, const std::string& fs_type = "ext4") {
-    const grpc::Status staged = rig_.Stage(id, fs_type);
-    ASSERT_TRUE(staged.ok()) << staged.error_message();
-  }
-
-  FailStop& fail_stop() { return rig_.engine->fail_stop(); }
-  std::chrono::milliseconds Look() {
-    return fail_stop().Look([this](const std::string& line) { told_.push_back(line); });
-  }
-  void Tend() {
-    fail_stop().Tend([this](const std::string& line) { told_.push_back(line); });
-  }
-  PoolStatus Status() { return rig_.engine->Pools().at(0); }
-  Pool& PoolOf(const std::string& id) { return *rig_.engine->FindLocal(id)->pool; }
-  // Another program's file leaves that much free.
-  void LeaveFree(uint64_t bytes) { rig_.machine.FillPool(kPool, bytes); }
-  bool Answers(const std::string& id) {
-    const auto mount = rig_.machine.OpenMount(rig_.StagingPath(id));
-    return mount.ok() && rig_.machine.ReadRoot(*mount).ok();
-  }
-
-  Rig rig_;
-  std::vector<std::string> told_;
-};
 
 TEST_F(FailStopTest, AboveTheLine_NothingIsStopped) {
   const std::string id = Make("one", "0");
@@ -269,111 +213,6 @@ TEST_F(FailStopTest, WhatIsDirtyOfAVolumeThatRanBeforeTheStart_CountsAsSoonAsItI
   rig_.machine.SetDirtyBytes(101 * kMiB, 0);
   Look();
   EXPECT_FALSE(Answers(ext4));
-}
-
-// A writer that waits below the limit would hold up the freeze for ever on a pool that is full.
-TEST_F(FailStopTest, StoppingExt4_TakesItsLimitAwayFirst) {
-  const std::string ext4 = Make("one", "0");
-  MustStage(ext4);
-  LeaveFree(Status().stop_line_bytes - kMiB);
-  Look();
-  EXPECT_FALSE(Answers(ext4));
-  EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(0));
-}
-
-TEST_F(FailStopTest, TheLimitOfWhatWasStopped_IsNotSetAgain) {
-  const std::string ext4 = Make("one", "0");
-  MustStage(ext4);
-  LeaveFree(Status().stop_line_bytes - kMiB);
-  rig_.Restart();
-  Look();
-  EXPECT_FALSE(Answers(ext4));
-  Tend();
-  EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(0));
-}
-
-TEST_F(FailStopTest, Ext4ThatCouldNotBeStopped_IsLimitedAgain) {
-  const std::string ext4 = Make("one", "0");
-  MustStage(ext4);
-  Tend();
-  LeaveFree(Status().stop_line_bytes - kMiB);
-  rig_.host.plan().FailMethod("ShutDown", absl::InternalError("injected"));
-  Look();
-  rig_.host.plan().Clear();
-  EXPECT_THAT(told_, ::testing::Contains(HasSubstr("could not be stopped")));
-  EXPECT_THAT(rig_.machine.DirtyLimits(), ElementsAre(DirtyLimitBytes(Content::kExt4)));
-  EXPECT_TRUE(Answers(ext4));
-}
-
-class FlushWithoutEnd : public FailStopTest {
- protected:
-  void SetUp() override { rig_.machine.SetFlushesNeverEnd(true); }
-  void TearDown() override { rig_.machine.SetFlushesNeverEnd(false); }
-  bool IsCutOff() { return rig_.machine.OpenLoops().at(0).size_bytes == 512; }
-  static bool Ends(const std::future<std::chrono::milliseconds>& look, int milliseconds) {
-    return look.wait_for(std::chrono::milliseconds(milliseconds)) == std::future_status::ready;
-  }
-};
-
-TEST_F(FlushWithoutEnd, Ext4_IsCutOff_BeforeItTakesWhatIsOwedToOthers) {
-  const std::string ext4 = Make("one", "0"), full = Make("full", "100");
-  MustStage(ext4);
-  Tend();
-  const StopLine line = MeasureStopLine(PoolOf(ext4), Precision::kExact).value();
-  ASSERT_GT(line.protected_bytes, 400 * kMiB) << "owed to the other one";
-  LeaveFree(line.stop() - kMiB);
-  auto look = std::async(std::launch::async, [&] { return Look(); });
-  LeaveFree(line.cut_off());
-  EXPECT_FALSE(Ends(look, 50)) << "there is room for its flush still";
-  EXPECT_FALSE(IsCutOff());
-  LeaveFree(line.cut_off() - kMiB);
-  EXPECT_FALSE(Ends(look, 50)) << "it is not this one's flush that takes it";
-  EXPECT_FALSE(IsCutOff());
-  rig_.machine.SetDirtyBytes(100 * kMiB, 0);
-  ASSERT_TRUE(Ends(look, 10'000));
-  EXPECT_TRUE(IsCutOff());
-  EXPECT_THAT(told_, ::testing::Contains(HasSubstr(ext4 + " was stopped and cut off")));
-  EXPECT_THAT(rig_.Stage(ext4).error_message(), HasSubstr("fsync that was under way"));
-  EXPECT_THAT(rig_.Publish(ext4).error_message(), HasSubstr("fsync that was under way"));
-  rig_.machine.RemovePath(std::string(kPool) + "/ballast");
-  ASSERT_TRUE(rig_.Unstage(ext4).ok());
-  MustStage(ext4);
-  EXPECT_FALSE(IsCutOff());
-  EXPECT_TRUE(Answers(ext4));
-}
-
-TEST_F(FlushWithoutEnd, OnAKernelThatCannotCutOff_SaysSo) {
-  const std::string ext4 = Make("one", "0"), full = Make("full", "100");
-  MustStage(ext4);
-  Tend();
-  const StopLine line = MeasureStopLine(PoolOf(ext4), Precision::kExact).value();
-  LeaveFree(line.stop() - kMiB);
-  rig_.machine.SetDirtyBytes(100 * kMiB, 0);
-  rig_.host.plan().FailMethod("CutOff", absl::UnavailableError("expected another kernel"));
-  auto look = std::async(std::launch::async, [&] { return Look(); });
-  EXPECT_FALSE(Ends(look, 50));
-  LeaveFree(line.cut_off() - kMiB);
-  EXPECT_FALSE(Ends(look, 50));
-  rig_.machine.SetFlushesNeverEnd(false);
-  ASSERT_TRUE(Ends(look, 10'000));
-  rig_.host.plan().Clear();
-  EXPECT_THAT(told_, ::testing::Contains(HasSubstr("expected another kernel")));
-  EXPECT_FALSE(Answers(ext4)) << "stopped all the same";
-}
-
-TEST_F(FlushWithoutEnd, WhatThePoolOwesInFull_IsNeverCutOff) {
-  const std::string full = Make("full", "100");
-  MustStage(full);
-  Tend();
-  LeaveFree(MeasureStopLine(PoolOf(full), Precision::kExact).value().last() - kMiB);
-  rig_.machine.SetDirtyBytes(100 * kMiB, 0);
-  Look();
-  auto look = std::async(std::launch::async, [&] { return Look(); });
-  EXPECT_FALSE(Ends(look, 50));
-  EXPECT_FALSE(IsCutOff());
-  rig_.machine.SetFlushesNeverEnd(false);
-  ASSERT_TRUE(Ends(look, 10'000));
-  EXPECT_FALSE(IsCutOff());
 }
 
 class NoOvercommit : public FailStopTest {

@@ -257,6 +257,27 @@ TEST_F(Holdfastctl, UnknownVolumeOrPool_IsOneLineAndExit1) {
   EXPECT_THAT(err_.str(), HasSubstr("holdfastctl pool init"));
 }
 
+TEST_F(Holdfastctl, APoolThatIsMissing_HidesNothingOfTheOthers) {
+  const Volume volume = MakeVolume("pvc-1");
+  ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
+  environment_ = {{"HOLDFAST_POOL", "/nowhere:" + pool_}};
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"volume", "list"}, {"--json", "volume", "list"}}) {
+    EXPECT_EQ(Run(arguments), kExitRefused);
+    EXPECT_THAT(out_.str(), HasSubstr(volume.id));
+    EXPECT_THAT(err_.str(), HasSubstr("pool /nowhere: expected a pool's catalog, found none"));
+    EXPECT_EQ(ErrorLines(), 1) << err_.str();
+  }
+  for (const std::string kind : {"snapshot", "trash"}) {
+    EXPECT_EQ(Run({kind, "list"}), kExitRefused);
+    EXPECT_THAT(out_.str(), HasSubstr("NAME"));
+  }
+  EXPECT_EQ(Run({"volume", "inspect", volume.id}), kExitDone) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr(volume.id));
+  EXPECT_EQ(Run({"volume", "inspect", volume.name}), kExitRefused)
+      << "the missing pool may have one of that name too";
+}
+
 TEST_F(Holdfastctl, NamesOfAnybody_AreShownWithoutControlCharacters) {
   Volume volume = MakeVolume("evil\x1b[2J");
   ASSERT_TRUE(catalog_->InsertVolume(volume).ok());

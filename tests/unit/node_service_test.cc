@@ -37,7 +37,7 @@ TEST(NodeStageVolume, RootChangedWhilePutAway_IsRefusedWordForWordUntilAcknowled
 
   auto local = rig.engine->FindLocal(id);
   ASSERT_TRUE(local.ok());
-  ASSERT_TRUE(AcknowledgeVerdict(local->volume.stage).ok());
+  ASSERT_TRUE(AcknowledgeVerdict(local->volume.stage, Acknowledged::kAsFound).ok());
   ASSERT_TRUE(local->pool->catalog->UpdateVolume(local->volume).ok());
   // Acknowledged was 0700, and the root is 0755 again by now.
   ExpectRefused(rig.Stage(id), StatusCode::FAILED_PRECONDITION,
@@ -75,7 +75,14 @@ TEST(NodeStageVolume, WithoutARecordedRoot_IsRefused) {
   ASSERT_TRUE(local.ok());
   local->volume.stage.root.reset();
   ASSERT_TRUE(local->pool->catalog->UpdateVolume(local->volume).ok());
-  ExpectRefused(rig.Stage(id), StatusCode::FAILED_PRECONDITION, "expected a recorded identity");
+  // Nor is it to be had through a copy, before a stage has refused it and after.
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(rig.Snapshot("s", id).error_code(), StatusCode::FAILED_PRECONDITION);
+    auto clone = rig.CreateRequest("b");
+    clone.mutable_volume_content_source()->mutable_volume()->set_volume_id(id);
+    EXPECT_EQ(rig.Create(clone, nullptr).error_code(), StatusCode::FAILED_PRECONDITION);
+    ExpectRefused(rig.Stage(id), StatusCode::FAILED_PRECONDITION, "expected a recorded identity");
+  }
 }
 
 TEST(NodeStageVolume, AnotherFilesystemUuid_IsDataLossAndNothingIsAttached) {

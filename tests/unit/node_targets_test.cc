@@ -151,8 +151,8 @@ TEST_F(NodeTargets, SameTargetWithOtherMountFlags_IsAlreadyExists) {
   ASSERT_TRUE(Publish(flagged).ok());
   EXPECT_TRUE(Publish(flagged).ok());
   ExpectRefused(Publish(Request(id, target)), StatusCode::ALREADY_EXISTS,
-                "expected writable, noexec, noatime, nodiratime, as it is published, found "
-                "writable, exec, relatime");
+                "expected ext4, writable, noexec, noatime, nodiratime, as it is published, found "
+                "ext4, writable, exec, relatime");
 }
 
 TEST_F(NodeTargets, InsideAVolume_NothingIsPublishedOrRemoved) {

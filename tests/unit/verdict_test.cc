@@ -107,17 +107,42 @@ TEST(Verdict, Acknowledge_MakesWhatWasFoundTheRecord) {
   RootAttributes found = Root();
   found.mode = 0755;
   volume.stage.verdict = Verdict{.sentence = "no", .found = found};
-  ASSERT_TRUE(AcknowledgeVerdict(volume.stage).ok());
+  ASSERT_TRUE(AcknowledgeVerdict(volume.stage, Acknowledged::kAsFound).ok());
   EXPECT_FALSE(volume.stage.verdict);
   EXPECT_EQ(JudgeRoot(volume, found).kind, Kind::kUnchanged);
   EXPECT_EQ(JudgeRoot(volume, Root()).kind, Kind::kRefused);
 }
 
+TEST(Verdict, AcknowledgeAsRecorded_KeepsTheRecord_WhateverWasFound) {
+  for (const bool readable : {true, false}) {
+    Volume volume = PutAway();
+    RootAttributes found = Root();
+    found.mode = 0755;
+    volume.stage.verdict = Verdict{.sentence = "no", .found = std::nullopt};
+    if (readable) volume.stage.verdict->found = found;
+    ASSERT_TRUE(AcknowledgeVerdict(volume.stage, Acknowledged::kAsRecorded).ok());
+    EXPECT_FALSE(volume.stage.verdict);
+    EXPECT_EQ(JudgeRoot(volume, Root()).kind, Kind::kUnchanged);
+    EXPECT_EQ(JudgeRoot(volume, found).kind, Kind::kRefused) << "it was not put back";
+  }
+}
+
+TEST(Verdict, AcknowledgeAsRecorded_WithoutARecord_IsFailedPrecondition) {
+  Volume volume = PutAway();
+  volume.stage.root.reset();
+  volume.stage.verdict = Verdict{.sentence = "no", .found = Root()};
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      AcknowledgeVerdict(volume.stage, Acknowledged::kAsRecorded)));
+  EXPECT_TRUE(volume.stage.verdict);
+}
+
 TEST(Verdict, AcknowledgeWithoutARefusalOrAReadableRoot_IsFailedPrecondition) {
   Volume volume = PutAway();
-  EXPECT_TRUE(absl::IsFailedPrecondition(AcknowledgeVerdict(volume.stage)));
+  for (const auto as : {Acknowledged::kAsFound, Acknowledged::kAsRecorded}) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(AcknowledgeVerdict(volume.stage, as)));
+  }
   volume.stage.verdict = Verdict{.sentence = "no", .found = std::nullopt};
-  EXPECT_TRUE(absl::IsFailedPrecondition(AcknowledgeVerdict(volume.stage)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(AcknowledgeVerdict(volume.stage, Acknowledged::kAsFound)));
   EXPECT_EQ(volume.stage.root, Root());
 }
 

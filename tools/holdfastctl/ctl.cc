@@ -193,6 +193,8 @@ class CommandLine {
         Leaf(volume, "acknowledge", "Accept what a stage found and refused, as the new record",
              AcknowledgeVolumeCommand);
     acknowledge->add_option("volume", request.volume, "Its id or name")->required();
+    acknowledge->add_flag("--as-recorded", request.as_recorded,
+                          "It was put back: keep the record, which the next stage compares again");
   }
 
   CLI::App app_{"Looks after Holdfast's pools, volumes and snapshots.", "holdfastctl"};
@@ -257,6 +259,21 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenPoolCatalog(const std::string& pool
                     pool));
   }
   return catalog;
+}
+
+absl::Status ReadCatalogs(const std::vector<std::string>& pools, const CatalogUse& use) {
+  absl::Status unread;
+  for (const std::string& pool : pools) {
+    const auto read = [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(const auto catalog, OpenPoolCatalog(pool, Catalog::Access::kReadOnly));
+      return use(*catalog);
+    };
+    const absl::Status status = read();
+    if (status.ok()) continue;
+    const std::string before = unread.ok() ? "" : std::string(unread.message()) + "\n";
+    unread = absl::Status(status.code(), before + std::string(status.message()));
+  }
+  return unread;
 }
 
 }  // namespace holdfast::ctl

@@ -45,6 +45,7 @@ struct Request {
   std::string orphan;              // "volumes/FILE"
   bool raw_block = false, thick = false;
   bool fix = false;
+  bool as_recorded = false;
   std::string admin_socket;
   std::string overcommit;  // "on", "off"; empty: not said
   bool json = false;
@@ -69,5 +70,10 @@ absl::Status DoctorCommand(const Request& request, Surroundings& surroundings);
 // The catalog of the pool in that folder.
 absl::StatusOr<std::unique_ptr<Catalog>> OpenPoolCatalog(const std::string& pool,
                                                          Catalog::Access access);
+
+using CatalogUse = std::function<absl::Status(Catalog& catalog)>;
+// Reads each pool's catalog. A pool that cannot be read does not hide the others: what is wrong with
+// such pools, a line each, is returned when all others are done.
+absl::Status ReadCatalogs(const std::vector<std::string>& pools, const CatalogUse& use);
 
 }  // namespace holdfast::ctl

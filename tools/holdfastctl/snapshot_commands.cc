@@ -30,24 +30,24 @@ absl::Status ListSnapshotsCommand(const Request& request, Surroundings& surround
   nlohmann::ordered_json json = {{"snapshots", nlohmann::ordered_json::array()}};
   Table table({"ID", "NAME", "POOL", "VOLUME", "CONTENT", "SIZE", "CONSISTENCY", "EXTENTS", "STATE",
                "CREATED"});
-  for (const std::string& pool : request.pools) {
-    ASSIGN_OR_RETURN(auto catalog, OpenPoolCatalog(pool, Catalog::Access::kReadOnly));
-    ASSIGN_OR_RETURN(auto snapshots, catalog->AllSnapshots());
+  const absl::Status read = ReadCatalogs(request.pools, [&](Catalog& catalog) -> absl::Status {
+    ASSIGN_OR_RETURN(auto snapshots, catalog.AllSnapshots());
     for (const Snapshot& snapshot : snapshots) {
-      json["snapshots"].push_back(SnapshotJson(snapshot, catalog->identity()));
-      table.Add({snapshot.id, Printable(snapshot.name), catalog->identity().name,
+      json["snapshots"].push_back(SnapshotJson(snapshot, catalog.identity()));
+      table.Add({snapshot.id, Printable(snapshot.name), catalog.identity().name,
                  snapshot.volume_id, ContentName(snapshot.content),
                  FormatBytes(snapshot.size_bytes), ConsistencyName(snapshot.consistency),
                  std::to_string(snapshot.extents), StateName(snapshot.state),
                  FormatTime(snapshot.created_unix_nanos)});
     }
-  }
+    return absl::OkStatus();
+  });
   if (request.json) {
     PrintJson(json, surroundings.out);
   } else {
     table.Print(surroundings.out);
   }
-  return absl::OkStatus();
+  return read;
 }
 
 }  // namespace holdfast::ctl

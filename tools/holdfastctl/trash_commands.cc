@@ -16,24 +16,31 @@ struct Trashed {
   PoolIdentity pool;
 };
 
-absl::StatusOr<std::vector<Trashed>> ReadTrash(const Request& request) {
-  std::vector<Trashed> all;
-  for (const std::string& pool : request.pools) {
-    ASSIGN_OR_RETURN(const auto catalog, OpenPoolCatalog(pool, Catalog::Access::kReadOnly));
-    ASSIGN_OR_RETURN(const auto entries, catalog->ListTrash());
-    for (const TrashEntry& entry : entries) all.push_back({entry, catalog->identity()});
-  }
-  return all;
+struct Trash {
+  std::vector<Trashed> all;  // that can be read
+  absl::Status unread;       // what is wrong with the pools that cannot
+};
+
+Trash ReadTrash(const Request& request) {
+  Trash trash;
+  trash.unread = ReadCatalogs(request.pools, [&](Catalog& catalog) -> absl::Status {
+    ASSIGN_OR_RETURN(const auto entries, catalog.ListTrash());
+    for (const TrashEntry& entry : entries) trash.all.push_back({entry, catalog.identity()});
+    return absl::OkStatus();
+  });
+  return trash;
 }
 
-// Several may have one id or name: each delete of one that was made anew makes another.
-absl::StatusOr<Trashed> Find(const std::vector<Trashed>& all, const std::string& reference) {
+// Several may have one id or name: each delete of one that was made anew makes another, and other
+// pools know nothing of it.
+absl::StatusOr<Trashed> Find(const Trash& trash, const std::string& reference) {
   std::vector<Trashed> found;
-  for (const Trashed& trashed : all) {
+  for (const Trashed& trashed : trash.all) {
     const TrashEntry& entry = trashed.entry;
     if (entry.incarnation == reference) return trashed;
     if (entry.id == reference || entry.name == reference) found.push_back(trashed);
   }
+  RETURN_IF_ERROR(trash.unread);
   if (found.size() == 1) return found.front();
   if (found.empty()) {
     return absl::NotFoundError(
@@ -65,10 +72,10 @@ absl::Status Collected(const std::vector<absl::Status>& statuses) {
 }  // namespace
 
 absl::Status ListTrashCommand(const Request& request, Surroundings& surroundings) {
-  ASSIGN_OR_RETURN(const auto all, ReadTrash(request));
+  const Trash trash = ReadTrash(request);
   nlohmann::ordered_json json = {{"trash", nlohmann::ordered_json::array()}};
   Table table({"INCARNATION", "KIND", "ID", "NAME", "POOL", "SIZE", "DELETED"});
-  for (const Trashed& trashed : all) {
+  for (const Trashed& trashed : trash.all) {
     const TrashEntry& entry = trashed.entry;
     json["trash"].push_back({{"incarnation", entry.incarnation},
                              {"kind", KindName(entry.kind)},
@@ -86,16 +93,16 @@ absl::Status ListTrashCommand(const Request& request, Surroundings& surroundings
   } else {
     table.Print(surroundings.out);
   }
-  return absl::OkStatus();
+  return trash.unread;
 }
 
 absl::Status RestoreTrashCommand(const Request& request, Surroundings& surroundings) {
-  ASSIGN_OR_RETURN(const auto all, ReadTrash(request));
+  const Trash trash = ReadTrash(request);
   std::vector<absl::Status> statuses;
   nlohmann::ordered_json json = {{"restored", nlohmann::ordered_json::array()}};
   for (const std::string& reference : request.trash) {
     const auto restore = [&]() -> absl::Status {
-      ASSIGN_OR_RETURN(const Trashed trashed, Find(all, reference));
+      ASSIGN_OR_RETURN(const Trashed trashed, Find(trash, reference));
       admin::v1::RestoreTrashRequest call;
       call.set_incarnation(trashed.entry.incarnation);
       admin::v1::RestoreTrashResponse answer;
@@ -118,17 +125,18 @@ absl::Status PurgeTrashCommand(const Request& request, Surroundings& surrounding
     return absl::InvalidArgumentError(
         "trash purge: expected entries or --all, found both or neither");
   }
-  ASSIGN_OR_RETURN(const auto all, ReadTrash(request));
-  std::vector<Trashed> chosen = all;
+  const Trash trash = ReadTrash(request);
+  std::vector<Trashed> chosen = trash.all;
   if (!request.all) {
     chosen.clear();
     // Nothing is purged when one of the names is wrong.
     for (const std::string& reference : request.trash) {
-      ASSIGN_OR_RETURN(const Trashed trashed, Find(all, reference));
+      ASSIGN_OR_RETURN(const Trashed trashed, Find(trash, reference));
       chosen.push_back(trashed);
     }
   }
   std::vector<absl::Status> statuses;
+  if (request.all) statuses.push_back(trash.unread);
   nlohmann::ordered_json json = {{"purged", nlohmann::ordered_json::array()}};
   for (const Trashed& trashed : chosen) {
     const TrashEntry& entry = trashed.entry;

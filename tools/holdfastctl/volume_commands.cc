@@ -12,22 +12,25 @@ namespace holdfast::ctl {
 namespace {
 
 struct FoundVolume {
-  std::unique_ptr<Catalog> catalog;
+  PoolIdentity pool;
   Volume volume;
 };
 
-// By id or by CSI name, which several pools may hold.
+// By id or by CSI name, which several pools may hold: a name is looked for in all of them.
 absl::StatusOr<FoundVolume> FindVolume(const Request& request) {
   std::vector<FoundVolume> found;
-  for (const std::string& pool : request.pools) {
-    ASSIGN_OR_RETURN(auto catalog, OpenPoolCatalog(pool, Catalog::Access::kReadOnly));
-    ASSIGN_OR_RETURN(auto volumes, catalog->AllVolumes());
+  bool by_id = false;
+  const absl::Status read = ReadCatalogs(request.pools, [&](Catalog& catalog) -> absl::Status {
+    ASSIGN_OR_RETURN(auto volumes, catalog.AllVolumes());
     for (Volume& volume : volumes) {
       if (volume.id != request.volume && volume.name != request.volume) continue;
-      found.push_back({std::move(catalog), std::move(volume)});
+      by_id = volume.id == request.volume;
+      found.push_back({catalog.identity(), std::move(volume)});
       break;
     }
-  }
+    return absl::OkStatus();
+  });
+  if (!by_id) RETURN_IF_ERROR(read);
   if (found.empty()) {
     return absl::NotFoundError(
         fmt::format("volume '{}': expected in one of {} pools, found in none; see 'holdfastctl "
@@ -67,29 +70,29 @@ absl::Status ListVolumesCommand(const Request& request, Surroundings& surroundin
   nlohmann::ordered_json json = {{"volumes", nlohmann::ordered_json::array()}};
   Table table({"ID", "NAME", "POOL", "CONTENT", "CAPACITY", "PROVISIONING", "STATE", "LAST END",
                "VERDICT", "CREATED"});
-  for (const std::string& pool : request.pools) {
-    ASSIGN_OR_RETURN(auto catalog, OpenPoolCatalog(pool, Catalog::Access::kReadOnly));
-    ASSIGN_OR_RETURN(auto volumes, catalog->AllVolumes());
+  const absl::Status read = ReadCatalogs(request.pools, [&](Catalog& catalog) -> absl::Status {
+    ASSIGN_OR_RETURN(auto volumes, catalog.AllVolumes());
     for (const Volume& volume : volumes) {
-      json["volumes"].push_back(ToJson(volume, catalog->identity()));
-      table.Add({volume.id, Printable(volume.name), catalog->identity().name,
+      json["volumes"].push_back(ToJson(volume, catalog.identity()));
+      table.Add({volume.id, Printable(volume.name), catalog.identity().name,
                  ContentName(volume.content), FormatBytes(volume.capacity_bytes),
                  ProvisioningName(volume.parameters.provisioning), StateName(volume.state),
                  LastEndName(volume.stage.last_end), volume.stage.verdict ? "refused" : "-",
                  FormatTime(volume.created_unix_nanos)});
     }
-  }
+    return absl::OkStatus();
+  });
   if (request.json) {
     PrintJson(json, surroundings.out);
   } else {
     table.Print(surroundings.out);
   }
-  return absl::OkStatus();
+  return read;
 }
 
 absl::Status InspectVolumeCommand(const Request& request, Surroundings& surroundings) {
   ASSIGN_OR_RETURN(FoundVolume found, FindVolume(request));
-  const auto json = ToJson(found.volume, found.catalog->identity());
+  const auto json = ToJson(found.volume, found.pool);
   if (request.json) {
     PrintJson(json, surroundings.out);
   } else {
@@ -106,6 +109,7 @@ absl::Status AcknowledgeVolumeCommand(const Request& request, Surroundings& surr
   }
   admin::v1::AcknowledgeVolumeRequest call;
   call.set_volume_id(id);
+  call.set_as_recorded(request.as_recorded);
   admin::v1::AcknowledgeVolumeResponse answer;
   RETURN_IF_ERROR(CallServer(request, &AdminStub::AcknowledgeVolume, call, answer));
   if (request.json) {

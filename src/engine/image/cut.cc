@@ -56,6 +56,15 @@ absl::Status CheckNobodyWrites(Host& host, const Volume& volume, const UniqueFd&
           .Sentence());
 }
 
+// What its next stage would refuse is not to be had through a copy.
+absl::Status CheckRecorded(const Volume& volume) {
+  if (volume.content == Content::kBlock || volume.stage.root) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Refusal{"cut of " + volume.id, "a recorded root directory", "none recorded",
+              "stage it, which is refused and says what was found, and acknowledge that"}
+          .Sentence());
+}
+
 }  // namespace
 
 absl::Status CheckNotRefused(const Volume& volume) {
@@ -78,6 +87,7 @@ absl::StatusOr<Cut> CutVolume(Pool& pool, const Volume& volume, const UniqueFd& 
   if (!loops.empty() && volume.content != Content::kBlock) {
     return CutFrozen(pool, volume, loops.front(), source, incarnation, deadline);
   }
+  RETURN_IF_ERROR(CheckRecorded(volume));
   Cut cut;
   if (!loops.empty()) RETURN_IF_ERROR(pool.host.SyncLoop(loops.front()));
   const bool ended_unseen = volume.stage.last_end == LastEnd::kStaged;

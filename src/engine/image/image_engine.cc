@@ -131,9 +131,16 @@ absl::StatusOr<std::vector<Pool*>> ImageEngine::CandidatePools(const std::string
     found.emplace_back(filesystem.free_bytes, pool.get());
   }
   if (found.empty()) {
-    if (!refused_.empty()) return absl::UnavailableError(refused_.front().sentence);
     std::string known;
     for (const auto& pool : pools_) known += (known.empty() ? "" : ", ") + pool->name();
+    // Its name is in its catalog, which nobody could read.
+    if (!refused_.empty() && !known.empty()) {
+      return absl::UnavailableError(
+          fmt::format("class parameter pool: expected one that is served here ({}), found {}; it may "
+                      "be the one that was refused: {}",
+                      known, name, refused_.front().sentence));
+    }
+    if (!refused_.empty()) return absl::UnavailableError(refused_.front().sentence);
     return absl::InvalidArgumentError(
         Refusal{"class parameter pool", known.empty() ? "none: no pool is served here" : known,
                 name, "correct the StorageClass, or serve that pool on this node"}

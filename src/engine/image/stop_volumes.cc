@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <map>
+#include <mutex>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "base/refusal.h"
 #include "base/status_macros.h"
@@ -19,47 +23,78 @@ namespace {
 constexpr size_t kStopsAtOnce = 32;
 constexpr std::chrono::milliseconds kFlushLooks{2};
 
-using Line = std::function<StopLine()>;
+// The stops that are under way: what they will still write, and whose flush must end.
+class Flushes {
+ public:
+  Flushes(const Pool& pool, std::function<StopLine()> line)
+      : pool_(pool), line_(std::move(line)) {}
 
-// Whether it is this volume's flush that takes what is owed to others: the pool may be low for
-// another reason, and a short flush comes to its end.
-bool MustEnd(const Pool& pool, const Volume& volume, const Loop& loop, const Line& line) {
-  if (!IsOvercommitted(volume)) return false;
-  const auto filesystem = pool.host.DescribeFilesystem(pool.root);
-  if (!filesystem.ok() || filesystem->free_bytes >= line().cut_off()) return false;
-  const auto dirty = pool.host.DirtyBytes({loop});
-  return dirty.ok() && *dirty > 2 * DirtyLimitBytes(volume.content);
-}
+  // Whether what waits above all their devices would take what is owed to others, and this one's
+  // part of it is more than a stop should find. Not what is free alone: what was dirty when they
+  // began is room for, and what is in flight when a device is cut off arrives all the same.
+  bool MustEnd(const Volume& volume, const Loop& loop) {
+    if (!IsOvercommitted(volume)) return false;
+    // Before what is free, so that what is written in between counts twice, not never.
+    const auto machine = pool_.host.MachineDirtyBytes();
+    const auto dirty = pool_.host.DirtyBytes({loop});
+    const auto filesystem = pool_.host.DescribeFilesystem(pool_.root);
+    if (!machine.ok() || !dirty.ok() || !filesystem.ok()) return false;
+    const uint64_t all = std::min(*machine, Note(volume, *dirty));
+    return SaturatingSubtract(filesystem->free_bytes, all) < line_().cut_off() &&
+           *dirty > 2 * DirtyLimitBytes(volume.content);
+  }
+  void Ended(const Volume& volume) {
+    const std::lock_guard lock(mutex_);
+    dirty_.erase(volume.incarnation);
+  }
+
+ private:
+  uint64_t Note(const Volume& volume, uint64_t dirty) {
+    const std::lock_guard lock(mutex_);
+    dirty_[volume.incarnation] = dirty;
+    uint64_t all = 0;
+    for (const auto& [incarnation, bytes] : dirty_) all += bytes;
+    return all;
+  }
+
+  const Pool& pool_;
+  const std::function<StopLine()> line_;
+  std::mutex mutex_;
+  std::map<std::string, uint64_t> dirty_;  // by incarnation
+};
 
 // The freeze of a stop waits for every write call that is under way, and flushes what it wrote: the
 // flush of a volume that the pool owes nothing more ends where what is owed to others begins.
 StopResult ShutDownWithin(const Pool& pool, const Volume& volume, const Loop& loop,
-                          const UniqueFd& root, const Line& line) {
+                          const UniqueFd& root, Flushes& flushes) {
   StopResult result;
   auto stopping = std::async(std::launch::async, [&] { return pool.host.ShutDown(root); });
   bool tried = false;
   while (stopping.wait_for(kFlushLooks) != std::future_status::ready) {
-    if (tried || !MustEnd(pool, volume, loop, line)) continue;
+    if (tried || !flushes.MustEnd(volume, loop)) continue;
     tried = true;
     const absl::Status cut_off = pool.host.CutOff(loop);
+    // What waits above it still will not be written.
+    if (cut_off.ok()) flushes.Ended(volume);
     result.words +=
         cut_off.ok()
             ? " and cut off while it wrote what is owed to others: an fsync that was under "
               "way may have been told to be good wrongly"
             : " and wrote what is owed to others: " + std::string(cut_off.message());
   }
+  flushes.Ended(volume);
   result.status = stopping.get();
   return result;
 }
 
 StopResult StopMounted(const Pool& pool, const Volume& volume, const Loop& loop,
-                       const UniqueFd& root, const Line& line) {
+                       const UniqueFd& root, Flushes& flushes) {
   Host& host = pool.host;
   if (!IsFlushedWhenStopped(volume.content)) return {.status = host.ShutDown(root)};
   // A writer that waits for less to be dirty holds up the freeze of a stop, and where nothing can
   // be written any more the two would wait for each other for ever.
   host.LimitDirty(loop, 0).IgnoreError();
-  StopResult result = ShutDownWithin(pool, volume, loop, root, line);
+  StopResult result = ShutDownWithin(pool, volume, loop, root, flushes);
   // It runs on.
   if (!result.status.ok()) {
     host.LimitDirty(loop, DirtyLimitBytes(volume.content)).IgnoreError();
@@ -67,7 +102,7 @@ StopResult StopMounted(const Pool& pool, const Volume& volume, const Loop& loop,
   return result;
 }
 
-absl::StatusOr<StopResult> TryToStop(const Pool& pool, const Volume& volume, const Line& line) {
+absl::StatusOr<StopResult> TryToStop(const Pool& pool, const Volume& volume, Flushes& flushes) {
   Host& host = pool.host;
   ASSIGN_OR_RETURN(const auto image,
                    host.OpenFile(pool.volumes, ImageName(volume.incarnation), Access::kReadOnly));
@@ -87,7 +122,7 @@ absl::StatusOr<StopResult> TryToStop(const Pool& pool, const Volume& volume, con
       // Where another mount covers it, what opens at its path is somebody else's.
       if (!mount.visible) continue;
       const auto root = host.OpenMount(mount.target);
-      last = root.ok() ? StopMounted(pool, volume, loop, *root, line)
+      last = root.ok() ? StopMounted(pool, volume, loop, *root, flushes)
                        : StopResult{.status = root.status()};
       last.stopped = last.status.ok();
       if (last.stopped) return last;
@@ -96,8 +131,8 @@ absl::StatusOr<StopResult> TryToStop(const Pool& pool, const Volume& volume, con
   return last;
 }
 
-StopResult StopVolume(const Pool& pool, const Volume& volume, const Line& line) {
-  const auto result = TryToStop(pool, volume, line);
+StopResult StopVolume(const Pool& pool, const Volume& volume, Flushes& flushes) {
+  const auto result = TryToStop(pool, volume, flushes);
   return result.ok() ? *result : StopResult{.status = result.status()};
 }
 
@@ -134,13 +169,14 @@ std::vector<StopResult> StopVolumes(const Pool& pool, const std::vector<Volume>&
   // Beside the stops, not before them: it may wait for the pool's log.
   const std::jthread ballast(
       [&pool] { ReleaseBallast(pool.host, pool.root, Ballast::kVolumes).status().IgnoreError(); });
+  Flushes flushes(pool, line);
   std::vector<StopResult> results;
   for (size_t first = 0; first < volumes.size(); first += kStopsAtOnce) {
     const size_t end = std::min(volumes.size(), first + kStopsAtOnce);
     std::vector<std::future<StopResult>> stops;
     for (size_t i = first; i < end; ++i) {
       stops.push_back(std::async(std::launch::async, StopVolume, std::cref(pool),
-                                 std::cref(volumes[i]), std::cref(line)));
+                                 std::cref(volumes[i]), std::ref(flushes)));
     }
     for (auto& stop : stops) results.push_back(stop.get());
   }

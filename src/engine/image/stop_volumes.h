@@ -23,9 +23,9 @@ struct StopResult {
 
 // Gives the pool's ballast back meanwhile. A result for each volume, in order. Takes no locks of
 // volumes: a call that holds one may be what waits for space. `line` gives the pool's as it is now:
-// an ext4 with a reserve below 100 whose flush brings the pool below line().cut_off() loses its
-// device. An fsync that is under way then may be told to be good although it is not
-// (docs/adr/0010).
+// when what waits above the devices of all stops together would bring the pool below
+// line().cut_off(), those ext4 with a reserve below 100 that have much of it lose their device. An
+// fsync that is under way then may be told to be good although it is not (docs/adr/0010).
 std::vector<StopResult> StopVolumes(const Pool& pool, const std::vector<Volume>& volumes,
                                     const std::function<StopLine()>& line);
 
