@@ -236,11 +236,11 @@ absl::StatusOr<csi::v1::ListVolumesResponse> Driver::ListAllVolumes() {
     RETURN_IF_ERROR(
         StatusOfCall("ListVolumes", controller_->ListVolumes(&context, request, &page)));
     request.set_starting_token(page.next_token());
-    // The usual single page is not copied: that would be the client's time.
+    // Not copied, which would be the client's time.
     if (all.entries().empty()) {
       all.Swap(&page);
     } else {
-      all.MergeFrom(page);
+      for (auto& entry : *page.mutable_entries()) all.add_entries()->Swap(&entry);
     }
   } while (!request.starting_token().empty());
   return all;

@@ -1,7 +1,10 @@
 #include "bench/hand_catalog.h"
 
+#include <filesystem>
+
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "bench/machine.h"
 #include "os/linux_host.h"
 
 namespace holdfast::bench {
@@ -53,6 +56,32 @@ absl::Status HandCatalog::Delete(Volume volume, const std::string& file) {
   RETURN_IF_ERROR(host_->Remove(trash_, file).status());
   RETURN_IF_ERROR(host_->SyncFolder(trash_));
   return catalog_->RemoveTrash(volume.incarnation);
+}
+
+absl::StatusOr<double> HandCatalog::CutAndDelete(const std::string& name,
+                                                 const std::string& image) {
+  const std::filesystem::path path(image);
+  ASSIGN_OR_RETURN(const UniqueFd folder, host_->OpenFolder(path.parent_path()));
+  ASSIGN_OR_RETURN(const auto source,
+                   host_->OpenFile(folder, path.filename(), Access::kReadOnly));
+  if (!source) return absl::NotFoundError(image);
+  Snapshot snapshot{.id = MakeId(ObjectKind::kSnapshot, catalog_->identity().uuid, name),
+                    .name = name,
+                    .incarnation = NewUuid()};
+  const std::string file = snapshot.incarnation + ".img";
+  const Stopwatch watch;
+  RETURN_IF_ERROR(catalog_->InsertSnapshot(snapshot, Outlives::kProcess));
+  ASSIGN_OR_RETURN(const UniqueFd cut, host_->CreateFile(work_, file));
+  RETURN_IF_ERROR(host_->TuneImage(cut));
+  RETURN_IF_ERROR(host_->Clone(*source, cut));
+  RETURN_IF_ERROR(host_->Sync(cut));
+  snapshot.state = ObjectState::kReady;
+  RETURN_IF_ERROR(catalog_->UpdateSnapshot(snapshot));
+  RETURN_IF_ERROR(host_->Rename(work_, file, volumes_, file));
+  const double milliseconds = watch.Milliseconds();
+  RETURN_IF_ERROR(host_->Remove(volumes_, file).status());
+  RETURN_IF_ERROR(catalog_->RemoveSnapshot(snapshot.id));
+  return milliseconds;
 }
 
 }  // namespace holdfast::bench

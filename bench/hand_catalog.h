@@ -1,5 +1,5 @@
-// What a create and a delete of a raw block volume cannot do without, and nothing else: the same
-// catalog transactions and file operations, called in this process.
+// What creates and deletes of raw block volumes, and cuts, cannot do without, and nothing else: the
+// same catalog transactions and file operations, called in this process.
 #pragma once
 
 #include <memory>
@@ -13,11 +13,13 @@ namespace holdfast::bench {
 
 class HandCatalog {
  public:
-  // In the folder `path`, which is made.
+  // In the empty folder `path`.
   static absl::StatusOr<std::unique_ptr<HandCatalog>> Make(const std::string& path);
 
   // Thread-safe. Durable as the driver's: docs/on-disk-format.md, "Order of durability".
   absl::Status CreateAndDelete(const std::string& name, uint64_t bytes);
+  // Milliseconds of the cut alone, of the file `image` on the same filesystem.
+  absl::StatusOr<double> CutAndDelete(const std::string& name, const std::string& image);
 
  private:
   absl::Status Create(const Volume& volume, const std::string& file);

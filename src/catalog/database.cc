@@ -165,11 +165,14 @@ absl::Status Database::SetSynchronous(Outlives outlives) {
 }
 
 absl::Status Database::Write(const std::function<absl::Status()>& body, Outlives outlives) {
+  const auto run = [this](const char* sql) -> absl::Status {
+    ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
+    return statement.Run();
+  };
   RETURN_IF_ERROR(SetSynchronous(outlives));
-  absl::Status status = Execute("BEGIN IMMEDIATE");
-  if (!status.ok()) return status;
-  status = body();
-  if (status.ok()) status = Execute("COMMIT");
+  RETURN_IF_ERROR(run("BEGIN IMMEDIATE"));
+  absl::Status status = body();
+  if (status.ok()) status = run("COMMIT");
   // Some errors roll back by themselves; a failed COMMIT does not.
   if (!status.ok() && sqlite3_get_autocommit(connection_) == 0) {
     const int code = sqlite3_exec(connection_, "ROLLBACK", nullptr, nullptr, nullptr);

@@ -1,5 +1,7 @@
 #include "catalog/kept_volumes.h"
 
+#include <algorithm>
+
 #include "volume/space.h"
 
 namespace holdfast {
@@ -61,6 +63,7 @@ std::optional<std::vector<ListedVolume>> KeptVolumes::List(std::string_view afte
   const std::lock_guard lock(mutex_);
   if (!known_) return std::nullopt;
   std::vector<ListedVolume> page;
+  page.reserve(limit == 0 ? volumes_.size() : std::min<uint64_t>(limit, volumes_.size()));
   for (auto it = volumes_.upper_bound(after); it != volumes_.end(); ++it) {
     if (limit != 0 && page.size() == limit) break;
     const auto& [id, kept] = *it;

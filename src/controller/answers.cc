@@ -1,12 +1,13 @@
 #include "controller/answers.h"
 
+#include <utility>
+
 #include "base/build_info.h"
 
 namespace holdfast {
 
-csi::v1::Volume VolumeAnswer(const ListedVolume& volume, const std::string& node_id) {
-  csi::v1::Volume answer;
-  answer.set_volume_id(volume.id);
+void AnswerVolume(ListedVolume volume, const std::string& node_id, csi::v1::Volume& answer) {
+  answer.set_volume_id(std::move(volume.id));
   answer.set_capacity_bytes(static_cast<int64_t>(volume.capacity_bytes));
   switch (volume.source.kind) {
     case Source::Kind::kNone:
@@ -19,11 +20,12 @@ csi::v1::Volume VolumeAnswer(const ListedVolume& volume, const std::string& node
       break;
   }
   (*answer.add_accessible_topology()->mutable_segments())[kNodeTopologyKey] = node_id;
-  return answer;
 }
 
 csi::v1::Volume VolumeAnswer(const Volume& volume, const std::string& node_id) {
-  return VolumeAnswer(ListedVolume{volume.id, volume.capacity_bytes, volume.source}, node_id);
+  csi::v1::Volume answer;
+  AnswerVolume({volume.id, volume.capacity_bytes, volume.source}, node_id, answer);
+  return answer;
 }
 
 csi::v1::Snapshot SnapshotAnswer(const Snapshot& snapshot) {

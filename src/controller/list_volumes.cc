@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "base/status_macros.h"
 #include "controller/answers.h"
 #include "controller/controller_service.h"
@@ -16,8 +18,8 @@ absl::Status ControllerService::Handle(const csi::v1::ListVolumesRequest& reques
     response.set_next_token(MakePageToken(volumes.back().id));
   }
   response.mutable_entries()->Reserve(static_cast<int>(volumes.size()));
-  for (const ListedVolume& volume : volumes) {
-    *response.add_entries()->mutable_volume() = VolumeAnswer(volume, options_.node_id);
+  for (ListedVolume& volume : volumes) {
+    AnswerVolume(std::move(volume), options_.node_id, *response.add_entries()->mutable_volume());
   }
   return absl::OkStatus();
 }

@@ -8,6 +8,9 @@
 
 #include <fmt/format.h>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/string_view.h"
+
 namespace holdfast {
 namespace {
 
@@ -29,9 +32,8 @@ std::string NameHash(std::string_view name) {
   if (EVP_Digest(name.data(), name.size(), digest.data(), &length, EVP_sha256(), nullptr) != 1) {
     std::abort();
   }
-  std::string hash;
-  for (size_t i = 0; i < kHexDigits / 2; ++i) hash += fmt::format("{:02x}", digest[i]);
-  return hash;
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(digest.data()), kHexDigits / 2));
 }
 
 std::string MakeId(ObjectKind kind, std::string_view pool_uuid, std::string_view name) {

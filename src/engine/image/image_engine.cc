@@ -248,7 +248,11 @@ absl::StatusOr<std::vector<ListedVolume>> ImageEngine::ListVolumes(std::string_v
   std::vector<ListedVolume> all;
   for (const auto& pool : pools_) {
     ASSIGN_OR_RETURN(auto page, pool->catalog->ListVolumes(after, limit));
-    std::move(page.begin(), page.end(), std::back_inserter(all));
+    if (all.empty()) {
+      all = std::move(page);
+    } else {
+      std::move(page.begin(), page.end(), std::back_inserter(all));
+    }
   }
   KeepPage(all, limit);
   return all;
