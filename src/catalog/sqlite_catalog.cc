@@ -55,9 +55,7 @@ absl::StatusOr<std::optional<Volume>> SqliteCatalog::FindVolume(std::string_view
       fmt::format("SELECT {} FROM volumes WHERE id = ?", kVolumeColumns);
   // As with every new name: the connection that reads is left to others.
   if (!kept_.Has(id).value_or(true)) return std::nullopt;
-  ASSIGN_OR_RETURN(auto rows, Select(
-                                  kSql, [&](Statement& s) { s.Bind(1, id); }, &ReadVolume));
-  return FirstOf(std::move(rows));
+  return Find(kSql, id, &ReadVolume);
 }
 
 absl::Status SqliteCatalog::Keep(const absl::Status& written, const Volume& volume) {
@@ -153,9 +151,7 @@ absl::StatusOr<VolumeTotals> SqliteCatalog::Totals() {
 absl::StatusOr<std::optional<Snapshot>> SqliteCatalog::FindSnapshot(std::string_view id) {
   static const std::string kSql =
       fmt::format("SELECT {} FROM snapshots WHERE id = ?", kSnapshotColumns);
-  ASSIGN_OR_RETURN(auto rows, Select(
-                                  kSql, [&](Statement& s) { s.Bind(1, id); }, &ReadSnapshot));
-  return FirstOf(std::move(rows));
+  return Find(kSql, id, &ReadSnapshot);
 }
 
 absl::Status SqliteCatalog::InsertSnapshot(const Snapshot& snapshot, Outlives outlives) {

@@ -88,11 +88,11 @@ class SqliteCatalog final : public Catalog {
   static absl::StatusOr<std::vector<Row>> ReadRows(Database& database, const std::string& sql,
                                                    const Binder& bind,
                                                    absl::StatusOr<Row> (*read)(const Statement&));
+  // The row of an id. By the connection that writes while nobody does: its cache is not made
+  // worthless by each commit.
   template <typename Row>
-  static std::optional<Row> FirstOf(std::vector<Row> rows) {
-    if (rows.empty()) return std::nullopt;
-    return std::move(rows.front());
-  }
+  absl::StatusOr<std::optional<Row>> Find(const std::string& sql, std::string_view id,
+                                          absl::StatusOr<Row> (*read)(const Statement&));
 
   std::mutex mutex_, reader_mutex_;
   const std::unique_ptr<Database> database_;
@@ -117,6 +117,18 @@ template <typename Row>
 absl::StatusOr<std::vector<Row>> SqliteCatalog::Select(
     const std::string& sql, const Binder& bind, absl::StatusOr<Row> (*read)(const Statement&)) {
   return Read([&](Database& database) { return ReadRows(database, sql, bind, read); });
+}
+
+template <typename Row>
+absl::StatusOr<std::optional<Row>> SqliteCatalog::Find(
+    const std::string& sql, std::string_view id, absl::StatusOr<Row> (*read)(const Statement&)) {
+  const Binder bind = [&](Statement& s) { s.Bind(1, id); };
+  const auto find = [&](Database& database) { return ReadRows(database, sql, bind, read); };
+  std::unique_lock<std::mutex> nobody_writes(mutex_, std::try_to_lock);
+  ASSIGN_OR_RETURN(std::vector<Row> rows,
+                   nobody_writes.owns_lock() ? find(*database_) : Read(find));
+  if (rows.empty()) return std::nullopt;
+  return std::move(rows.front());
 }
 
 template <typename Row>

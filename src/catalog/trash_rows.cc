@@ -86,29 +86,21 @@ absl::StatusOr<std::vector<TrashEntry>> SqliteCatalog::ListTrash() {
 absl::StatusOr<std::optional<TrashEntry>> SqliteCatalog::FindTrash(std::string_view incarnation) {
   static const std::string kSql =
       fmt::format("SELECT {} FROM trash WHERE incarnation = ?", kTrashColumns);
-  ASSIGN_OR_RETURN(auto rows, Select(
-                                  kSql, [&](Statement& s) { s.Bind(1, incarnation); }, &ReadTrash));
-  return FirstOf(std::move(rows));
+  return Find(kSql, incarnation, &ReadTrash);
 }
 
 absl::StatusOr<std::optional<Volume>> SqliteCatalog::FindTrashedVolume(
     std::string_view incarnation) {
   static const std::string kSql =
       fmt::format("SELECT {} FROM trashed_volumes WHERE incarnation = ?", kVolumeColumns);
-  ASSIGN_OR_RETURN(auto rows,
-                   Select(
-                       kSql, [&](Statement& s) { s.Bind(1, incarnation); }, &ReadVolume));
-  return FirstOf(std::move(rows));
+  return Find(kSql, incarnation, &ReadVolume);
 }
 
 absl::StatusOr<std::optional<Snapshot>> SqliteCatalog::FindTrashedSnapshot(
     std::string_view incarnation) {
   static const std::string kSql =
       fmt::format("SELECT {} FROM trashed_snapshots WHERE incarnation = ?", kSnapshotColumns);
-  ASSIGN_OR_RETURN(auto rows,
-                   Select(
-                       kSql, [&](Statement& s) { s.Bind(1, incarnation); }, &ReadSnapshot));
-  return FirstOf(std::move(rows));
+  return Find(kSql, incarnation, &ReadSnapshot);
 }
 
 absl::Status SqliteCatalog::RemoveTrash(std::string_view incarnation) {
