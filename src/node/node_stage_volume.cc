@@ -53,8 +53,8 @@ absl::Status NodeService::Handle(const csi::v1::NodeStageVolumeRequest& request,
   ASSIGN_OR_RETURN(const bool staged, AlreadyStaged(local, stage, presence));
   if (staged) return absl::OkStatus();
   RETURN_IF_ERROR(CheckContent(local.volume, stage.capability));
-  RETURN_IF_ERROR(CheckAlone(local, stage, presence));
   RETURN_IF_ERROR(CheckNotRefused(local.volume));
+  RETURN_IF_ERROR(CheckAlone(local, stage, presence));
   // Intend, do and commit.
   ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadWrite));
   RETURN_IF_ERROR(engine_.fail_stop().CheckRoomToRun(*local.pool, local.volume, image));
