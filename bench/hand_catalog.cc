@@ -62,8 +62,7 @@ absl::StatusOr<double> HandCatalog::CutAndDelete(const std::string& name,
                                                  const std::string& image) {
   const std::filesystem::path path(image);
   ASSIGN_OR_RETURN(const UniqueFd folder, host_->OpenFolder(path.parent_path()));
-  ASSIGN_OR_RETURN(const auto source,
-                   host_->OpenFile(folder, path.filename(), Access::kReadOnly));
+  ASSIGN_OR_RETURN(const auto source, host_->OpenFile(folder, path.filename(), Access::kReadOnly));
   if (!source) return absl::NotFoundError(image);
   Snapshot snapshot{.id = MakeId(ObjectKind::kSnapshot, catalog_->identity().uuid, name),
                     .name = name,

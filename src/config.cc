@@ -86,7 +86,9 @@ void Declare(CLI::App& app, Texts& texts) {
   add("--shutdown-timeout", texts.shutdown_timeout,
       "How long calls in flight may go on after SIGTERM [30s]", "DURATION");
   add("--max-volumes", texts.max_volumes,
-      "Volumes this node takes at once, for the scheduler; 0 names no limit, and the orchestrator decides [0]", "COUNT");
+      "Volumes this node takes at once, for the scheduler; 0 names no limit, and the orchestrator "
+      "decides [0]",
+      "COUNT");
   add("--http-listen", texts.http_listen, "Serve /metrics, /healthz and /readyz there [off]",
       "HOST:PORT");
   add("--log-level", texts.log_level,

@@ -9,7 +9,8 @@ namespace {
 
 std::string Remedy(const Volume& volume) {
   return fmt::format(
-      "find out who changed it; if it is intended, run 'holdfastctl volume acknowledge {}', and once "
+      "find out who changed it; if it is intended, run 'holdfastctl volume acknowledge {}', and "
+      "once "
       "it is put back, the same with --as-recorded",
       volume.id);
 }
@@ -68,7 +69,8 @@ absl::Status AcknowledgeVerdict(StageRecord& record, Acknowledged as) {
   if (as == Acknowledged::kAsRecorded) {
     if (!record.root) {
       return absl::FailedPreconditionError(
-          "acknowledge: expected a recorded root directory to compare with, found none; acknowledge "
+          "acknowledge: expected a recorded root directory to compare with, found none; "
+          "acknowledge "
           "what was found, without --as-recorded");
     }
     record.verdict.reset();

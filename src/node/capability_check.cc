@@ -32,10 +32,10 @@ absl::Status CheckContent(const Volume& volume, const Capability& capability) {
   const bool fits = capability.content ? *capability.content == volume.content
                                        : volume.content != Content::kBlock;
   if (fits) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      Refusal{"volume_capability for " + volume.id, ContentName(volume.content),
-              WantedContent(capability), "use the volume as it was created"}
-          .Sentence());
+  return absl::InvalidArgumentError(Refusal{"volume_capability for " + volume.id,
+                                            ContentName(volume.content), WantedContent(capability),
+                                            "use the volume as it was created"}
+                                        .Sentence());
 }
 
 absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume, const StageTerms& terms,

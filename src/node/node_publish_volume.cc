@@ -156,12 +156,11 @@ absl::StatusOr<bool> NodeService::AlreadyPublished(const LocalVolume& local, con
   const std::string wanted =
       block ? InWords({.read_only = publish.flags.read_only}) : WouldShow(*staged, publish.flags);
   if (shown == wanted && CheckContent(local.volume, publish.capability).ok()) return true;
-  return absl::AlreadyExistsError(
-      Refusal{"target " + publish.target,
-              fmt::format("{}, {}, as it is published", ContentName(local.volume.content), shown),
-              fmt::format("{}, {}", WantedContent(publish.capability), wanted),
-              "unpublish it first"}
-          .Sentence());
+  return absl::AlreadyExistsError(Refusal{
+      "target " + publish.target,
+      fmt::format("{}, {}, as it is published", ContentName(local.volume.content), shown),
+      fmt::format("{}, {}", WantedContent(publish.capability), wanted), "unpublish it first"}
+                                      .Sentence());
 }
 
 // FAILED_PRECONDITION when the target is somebody else's or the access mode allows no second one.

@@ -73,8 +73,7 @@ absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const 
   }
   // A block volume is staged by its pinned loop device alone.
   const bool block = local.volume.content == Content::kBlock;
-  const bool ours =
-      block ? !presence.loop->autoclear : presence.MountAt(stage.staging) != nullptr;
+  const bool ours = block ? !presence.loop->autoclear : presence.MountAt(stage.staging) != nullptr;
   if (!ours) return false;
   RETURN_IF_ERROR(engine_.fail_stop().CheckNotStopped(*local.pool, local.volume, *presence.loop));
   if (!block) RETURN_IF_ERROR(CheckAlive(local, stage.staging));
@@ -86,8 +85,7 @@ absl::StatusOr<bool> NodeService::AlreadyStaged(const LocalVolume& local, const 
                   ContentName(local.volume.content),
                   record.terms ? record.terms->access_mode : "unknown", presence.loop->read_only),
       fmt::format("{}, access mode {}, read-only {} or other mount flags",
-                  WantedContent(stage.capability), stage.terms.access_mode,
-                  stage.terms.read_only),
+                  WantedContent(stage.capability), stage.terms.access_mode, stage.terms.read_only),
       "unstage it first"}
                                       .Sentence());
 }

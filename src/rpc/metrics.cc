@@ -98,10 +98,11 @@ std::vector<MetricFamily> Collect(const std::vector<PoolGauges>& pools) {
 
 struct Metrics::Families {
   prometheus::Registry registry;
-  prometheus::Family<prometheus::Counter>& calls = prometheus::BuildCounter()
-                                                       .Name("holdfast_csi_calls_total")
-                                                       .Help("Calls of CSI and of the admin socket that ended")
-                                                       .Register(registry);
+  prometheus::Family<prometheus::Counter>& calls =
+      prometheus::BuildCounter()
+          .Name("holdfast_csi_calls_total")
+          .Help("Calls of CSI and of the admin socket that ended")
+          .Register(registry);
   prometheus::Family<prometheus::Histogram>& call_seconds =
       prometheus::BuildHistogram()
           .Name("holdfast_csi_call_seconds")

@@ -1,4 +1,5 @@
-// What stopping writes on the simulated machine: the limit of what is dirty, and flushes without end.
+// What stopping writes on the simulated machine: the limit of what is dirty, and flushes without
+// end.
 #include <algorithm>
 #include <future>
 #include <thread>
@@ -98,7 +99,8 @@ TEST_F(FlushWithoutEnd, WhatIsInFlightOfAllStops_CountsBeforeItArrives) {
   // With one of them cut off there is room for the other's; both may be when they look at once.
   const auto any_cut_off = [&] {
     const auto loops = rig_.machine.OpenLoops();
-    return std::any_of(loops.begin(), loops.end(), [](const Loop& loop) { return loop.IsCutOff(); });
+    return std::any_of(loops.begin(), loops.end(),
+                       [](const Loop& loop) { return loop.IsCutOff(); });
   };
   for (int i = 0; i < 10'000 && !any_cut_off(); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -131,8 +131,8 @@ TEST(Verdict, AcknowledgeAsRecorded_WithoutARecord_IsFailedPrecondition) {
   Volume volume = PutAway();
   volume.stage.root.reset();
   volume.stage.verdict = Verdict{.sentence = "no", .found = Root()};
-  EXPECT_TRUE(absl::IsFailedPrecondition(
-      AcknowledgeVerdict(volume.stage, Acknowledged::kAsRecorded)));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(AcknowledgeVerdict(volume.stage, Acknowledged::kAsRecorded)));
   EXPECT_TRUE(volume.stage.verdict);
 }
 

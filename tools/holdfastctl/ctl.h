@@ -72,8 +72,8 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenPoolCatalog(const std::string& pool
                                                          Catalog::Access access);
 
 using CatalogUse = std::function<absl::Status(Catalog& catalog)>;
-// Reads each pool's catalog. A pool that cannot be read does not hide the others: what is wrong with
-// such pools, a line each, is returned when all others are done.
+// Reads each pool's catalog. A pool that cannot be read does not hide the others: what is wrong
+// with such pools, a line each, is returned when all others are done.
 absl::Status ReadCatalogs(const std::vector<std::string>& pools, const CatalogUse& use);
 
 }  // namespace holdfast::ctl

@@ -34,11 +34,10 @@ absl::Status ListSnapshotsCommand(const Request& request, Surroundings& surround
     ASSIGN_OR_RETURN(auto snapshots, catalog.AllSnapshots());
     for (const Snapshot& snapshot : snapshots) {
       json["snapshots"].push_back(SnapshotJson(snapshot, catalog.identity()));
-      table.Add({snapshot.id, Printable(snapshot.name), catalog.identity().name,
-                 snapshot.volume_id, ContentName(snapshot.content),
-                 FormatBytes(snapshot.size_bytes), ConsistencyName(snapshot.consistency),
-                 std::to_string(snapshot.extents), StateName(snapshot.state),
-                 FormatTime(snapshot.created_unix_nanos)});
+      table.Add({snapshot.id, Printable(snapshot.name), catalog.identity().name, snapshot.volume_id,
+                 ContentName(snapshot.content), FormatBytes(snapshot.size_bytes),
+                 ConsistencyName(snapshot.consistency), std::to_string(snapshot.extents),
+                 StateName(snapshot.state), FormatTime(snapshot.created_unix_nanos)});
     }
     return absl::OkStatus();
   });

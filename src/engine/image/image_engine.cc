@@ -135,10 +135,10 @@ absl::StatusOr<std::vector<Pool*>> ImageEngine::CandidatePools(const std::string
     for (const auto& pool : pools_) known += (known.empty() ? "" : ", ") + pool->name();
     // Its name is in its catalog, which nobody could read.
     if (!refused_.empty() && !known.empty()) {
-      return absl::UnavailableError(
-          fmt::format("class parameter pool: expected one that is served here ({}), found {}; it may "
-                      "be the one that was refused: {}",
-                      known, name, refused_.front().sentence));
+      return absl::UnavailableError(fmt::format(
+          "class parameter pool: expected one that is served here ({}), found {}; it may "
+          "be the one that was refused: {}",
+          known, name, refused_.front().sentence));
     }
     if (!refused_.empty()) return absl::UnavailableError(refused_.front().sentence);
     return absl::InvalidArgumentError(

@@ -26,8 +26,7 @@ constexpr std::chrono::milliseconds kFlushLooks{2};
 // The stops that are under way: what they will still write, and whose flush must end.
 class Flushes {
  public:
-  Flushes(const Pool& pool, std::function<StopLine()> line)
-      : pool_(pool), line_(std::move(line)) {}
+  Flushes(const Pool& pool, std::function<StopLine()> line) : pool_(pool), line_(std::move(line)) {}
 
   // Whether what waits above all their devices would take what is owed to others, and this one's
   // part of it is more than a stop should find. Not what is free alone: what was dirty when they

@@ -126,8 +126,9 @@ absl::Status Doctor::ExamineVolume(Pool& pool, const std::string& id,
     Finding finding = Of(pool, "refused-volume", id);
     finding.expected = "a volume that can be staged";
     finding.found = volume->stage.verdict->sentence;
-    finding.fix = "find out who changed it; 'holdfastctl volume acknowledge " + id +
-                  "' accepts what was found, with --as-recorded what was before, once it is put back";
+    finding.fix =
+        "find out who changed it; 'holdfastctl volume acknowledge " + id +
+        "' accepts what was found, with --as-recorded what was before, once it is put back";
     Report(std::move(finding));
   }
   ASSIGN_OR_RETURN(const auto image,
