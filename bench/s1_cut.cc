@@ -130,8 +130,8 @@ absl::Status MeasureCalls(Bench& bench, Site& site, const Subject& subject, cons
   const Budget an_extent = [&](const Round&) { return subject.extent_budget_ms; };
   const Budget by_hand = [](const Round& round) { return round.hand; };
   const Budget budget = [&](const Round& round) {
-    const bool reflink = subject.gate == Gate::kReflink;
-    return std::max(reflink ? kMust.Of(round.reflink) : subject.extent_budget_ms,
+    const bool by_extents = subject.gate == Gate::kExtents;
+    return std::max(by_extents ? subject.extent_budget_ms : kMust.Of(round.reflink),
                     kHandFactor * round.hand);
   };
   Round floor;
