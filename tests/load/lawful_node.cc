@@ -6,10 +6,12 @@ namespace {
 using Code = absl::StatusCode;
 
 Progress Stage(const Call& call, const Answer& answer, VolumeState& volume) {
-  if (!WantsContent(call, volume.content)) return Expect(Code::kInvalidArgument, answer);
+  const bool fits = WantsContent(call, volume.content);
   if (volume.staged) {
-    return Expect(*volume.staged == call.terms ? Code::kOk : Code::kAlreadyExists, answer);
+    const bool same = fits && *volume.staged == call.terms;
+    return Expect(same ? Code::kOk : Code::kAlreadyExists, answer);
   }
+  if (!fits) return Expect(Code::kInvalidArgument, answer);
   volume.staged = call.terms;
   volume.grown = true;
   volume.device_bytes = volume.capacity_bytes;
@@ -23,24 +25,26 @@ Progress Unstage(const Answer& answer, VolumeState& volume) {
 }
 
 Progress Publish(const Call& call, const Answer& answer, VolumeState& volume) {
-  if (!WantsContent(call, volume.content)) return Expect(Code::kInvalidArgument, answer);
   if (!volume.staged) return Expect(Code::kFailedPrecondition, answer);
-  // What was staged for one pod does not get the targets of several.
-  if (AllowsTwoTargets(call.terms.mode) && !AllowsTwoTargets(volume.staged->mode)) {
-    return Expect(Code::kFailedPrecondition, answer);
-  }
+  const bool fits = WantsContent(call, volume.content);
   const bool read_only = call.read_only || call.terms.read_only();
-  if (volume.staged->read_only() && !read_only) return Expect(Code::kFailedPrecondition, answer);
-  // A read-only bind of a device node does not make the device read-only.
-  if (volume.content == Content::kBlock && read_only && !volume.staged->read_only()) {
-    return Expect(Code::kFailedPrecondition, answer);
-  }
   // What a publish does not name stays as staged.
   const Target shown{.read_only = read_only,
                      .no_atime = call.terms.no_atime() || volume.staged->no_atime()};
   const auto target = volume.targets.find(call.pod);
   if (target != volume.targets.end()) {
-    return Expect(target->second == shown ? Code::kOk : Code::kAlreadyExists, answer);
+    const bool same = fits && target->second == shown;
+    return Expect(same ? Code::kOk : Code::kAlreadyExists, answer);
+  }
+  if (!fits) return Expect(Code::kInvalidArgument, answer);
+  // What was staged for one pod does not get the targets of several.
+  if (AllowsTwoTargets(call.terms.mode) && !AllowsTwoTargets(volume.staged->mode)) {
+    return Expect(Code::kFailedPrecondition, answer);
+  }
+  if (volume.staged->read_only() && !read_only) return Expect(Code::kFailedPrecondition, answer);
+  // A read-only bind of a device node does not make the device read-only.
+  if (volume.content == Content::kBlock && read_only && !volume.staged->read_only()) {
+    return Expect(Code::kFailedPrecondition, answer);
   }
   if (!volume.targets.empty() && !AllowsTwoTargets(call.terms.mode)) {
     return Expect(Code::kFailedPrecondition, answer);
