@@ -1,4 +1,8 @@
-// D3: what the first write to a block of a thick volume costs, against writing it again.
+// D3: what the first write to a block of a thick volume costs, against writing it again; and the same
+// of a preallocated file and a loop device made by hand, in the same rounds: what the kernel takes
+// for it.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/status_macros.h"
@@ -10,66 +14,102 @@ namespace {
 
 constexpr uint64_t kMib = uint64_t{1} << 20;
 constexpr uint64_t kRegionBytes = 32 * kMib;
+constexpr uint64_t kDeviceBytes = (kPairs + 1) * kRegionBytes;
 
-// A raw block volume: a filesystem would add its own first writes. Region 0 is written before, each
+struct FirstWrites {
+  std::vector<Pair> ours, by_hand;
+};
+
+FioJob Writes(const std::string& device, uint64_t region) {
+  return {.file = device,
+          .pattern = "randwrite",
+          .depth = 32,
+          .offset_bytes = region * kRegionBytes,
+          .span_bytes = kRegionBytes};
+}
+
+// Three runs on one device in a round: again, first, again.
+Pair PairOf(const double* rates, bool odd) {
+  // Alternately the one before and the one after is what the first write is compared with.
+  const double base = odd ? rates[2] : rates[0];
+  const double again = odd ? rates[0] : rates[2];
+  return {.ours = rates[1], .base = base, .control = again / base};
+}
+
+// Raw block devices: a filesystem would add its own first writes. Region 0 is written before, each
 // round first-writes one of the others, each block once.
-absl::StatusOr<std::vector<Pair>> MeasureFirstWrites(const std::string& pool,
-                                                     const std::string& device) {
-  const auto writes = [&](uint64_t region) {
-    return FioJob{.file = device,
-                  .pattern = "randwrite",
-                  .depth = 32,
-                  .offset_bytes = region * kRegionBytes,
-                  .span_bytes = kRegionBytes};
-  };
-  RETURN_IF_ERROR(RunFio({writes(0)}).status());
+absl::StatusOr<FirstWrites> MeasureFirstWrites(const std::string& pool, const std::string& ours,
+                                               const std::string& by_hand) {
+  RETURN_IF_ERROR(RunFio({Writes(ours, 0), Writes(by_hand, 0)}).status());
   Settle(pool);
   std::vector<FioJob> jobs;
   for (size_t round = 1; round <= kPairs; ++round) {
-    jobs.push_back(writes(0));
-    jobs.push_back(writes(round));
-    jobs.push_back(writes(0));
+    const bool odd = round % 2 == 1;
+    for (const std::string& device : {odd ? ours : by_hand, odd ? by_hand : ours}) {
+      jobs.push_back(Writes(device, 0));
+      jobs.push_back(Writes(device, round));
+      jobs.push_back(Writes(device, 0));
+    }
   }
   ASSIGN_OR_RETURN(const std::vector<double> rates, RunFio(jobs));
-  std::vector<Pair> pairs;
-  for (size_t first = 0; first < rates.size(); first += 3) {
-    // Alternately the one before and the one after is what the first write is compared with.
-    const bool odd = (first / 3) % 2 == 1;
-    const double base = rates[odd ? first + 2 : first];
-    const double again = rates[odd ? first : first + 2];
-    pairs.push_back({.ours = rates[first + 1], .base = base, .control = again / base});
+  FirstWrites result;
+  for (size_t round = 1; round <= kPairs; ++round) {
+    const bool odd = round % 2 == 1;
+    const double* const of_round = rates.data() + (round - 1) * 6;
+    result.ours.push_back(PairOf(of_round + (odd ? 0 : 3), odd));
+    result.by_hand.push_back(PairOf(of_round + (odd ? 3 : 0), odd));
   }
-  return pairs;
+  return result;
+}
+
+// On a volume and a file of their own: nothing can be written first twice.
+absl::StatusOr<FirstWrites> MeasureOnce(Site& site, const std::string& name) {
+  Driver& driver = site.driver();
+  const std::string image = fmt::format("{}/{}.img", site.by_hand(), name);
+  RETURN_IF_ERROR(MakeFile(image, kDeviceBytes, /*preallocate=*/true));
+  ASSIGN_OR_RETURN(const std::string loop, AttachByHand(image));
+  ASSIGN_OR_RETURN(const std::string id, driver.CreateVolume({.name = name,
+                                                              .filesystem = "",
+                                                              .bytes = kDeviceBytes}));
+  FirstWrites result;
+  {
+    ASSIGN_OR_RETURN(OpenVolume volume, OpenVolume::Open(driver, id, ""));
+    ASSIGN_OR_RETURN(result, MeasureFirstWrites(site.pool(), volume.path(), loop));
+    RETURN_IF_ERROR(volume.Close());
+  }
+  RETURN_IF_ERROR(driver.DeleteVolume(id));
+  RETURN_IF_ERROR(RunProgram("losetup", {"--detach", loop}).status());
+  RETURN_IF_ERROR(RunProgram("rm", {image}).status());
+  return result;
 }
 
 }  // namespace
 
 absl::Status MeasureD3(Bench& bench) {
   ASSIGN_OR_RETURN(Site* const site, bench.At(SiteKind::kXfs));
-  Driver& driver = site->driver();
-  int attempt = 0;
-  // A volume of its own each time: nothing can be written first twice.
-  const auto measure = [&]() -> absl::StatusOr<std::vector<Pair>> {
-    ASSIGN_OR_RETURN(const std::string id,
-                     driver.CreateVolume({.name = fmt::format("d3-{}", attempt++),
-                                          .filesystem = "",
-                                          .bytes = (kPairs + 1) * kRegionBytes}));
-    std::vector<Pair> pairs;
-    {
-      ASSIGN_OR_RETURN(OpenVolume volume, OpenVolume::Open(driver, id, ""));
-      ASSIGN_OR_RETURN(pairs, MeasureFirstWrites(site->pool(), volume.path()));
-      RETURN_IF_ERROR(volume.Close());
-    }
-    RETURN_IF_ERROR(driver.DeleteVolume(id));
-    return pairs;
-  };
-  const Bar bar{.better = Better::kHigher, .must = 0.55, .aim = 0.65};
-  ASSIGN_OR_RETURN(const Outcome outcome, Measure(bar, measure));
+  // docs/adr/0007: no driver is faster than its kernel.
+  constexpr double kMust = 0.55, kOfTheHand = 0.95;
+  Bar bar{.better = Better::kHigher, .must = kMust, .aim = 0.65};
+  const Bar reported{.better = Better::kHigher, .must = std::nullopt, .aim = std::nullopt};
+  Outcome ours, by_hand;
+  for (int attempt = 1; attempt <= kMaxAttempts && ours.verdict == Verdict::kUndecided; ++attempt) {
+    ASSIGN_OR_RETURN(const FirstWrites measured,
+                     MeasureOnce(*site, fmt::format("d3-{}", attempt)));
+    by_hand = Judge(reported, measured.by_hand);
+    bar.must = std::min(kMust, kOfTheHand * by_hand.ratio);
+    ours = Judge(bar, measured.ours);
+    ours.attempts = by_hand.attempts = attempt;
+  }
   bench.report().Add({.row = "D3",
                       .what = "thick: first 4k write against a later one, 32 in flight",
                       .unit = "IOPS",
                       .bar = bar,
-                      .outcome = outcome});
+                      .outcome = ours});
+  bench.report().Add({.row = "D3",
+                      .what = "the same of a preallocated file by hand",
+                      .unit = "IOPS",
+                      .bar = reported,
+                      .outcome = by_hand});
   return absl::OkStatus();
 }
 
