@@ -8,13 +8,24 @@
 #include <string>
 #include <vector>
 
+#include "agent/tls.h"
 #include "rpc/http.h"
 #include "rpc/log_lines.h"
 #include "spdlog/common.h"
 
 namespace holdfast {
 
+// The link between controller and agents.
+struct LinkConfig {
+  TlsFiles tls;
+  HostPort listen;      // of the agent or of the registry
+  HostPort controller;  // of the agent: whom it reports to
+  std::string address;  // of the agent: where it says that it is
+};
+
 struct Config {
+  enum class Mode { kAll, kController, kNode };
+  Mode mode = Mode::kAll;
   std::string endpoint = "unix:///run/holdfast/csi.sock";
   std::string socket_path;  // of the endpoint
   std::vector<std::string> pool_paths;
@@ -30,7 +41,8 @@ struct Config {
   spdlog::level::level_enum log_level = spdlog::level::info;
   LogFormat log_format = LogFormat::kText;
   std::optional<HostPort> http_listen;
-  int64_t max_volumes = 0;  // 0: this driver's default
+  int64_t max_volumes = 0;         // 0: this driver's default
+  std::optional<LinkConfig> link;  // but for kAll
 };
 
 // Either a configuration to run with, or what to print and how to exit: help and version on stdout

@@ -61,6 +61,11 @@ void Serving::Begin(StorageEngine& engine) {
   engine_ = &engine;
 }
 
+void Serving::BeginWithoutPools() {
+  const std::lock_guard lock(mutex_);
+  state_ = {ProbeState::Health::kReady, ""};
+}
+
 void Serving::End() {
   const std::lock_guard lock(mutex_);
   state_ = {ProbeState::Health::kStarting, "the server is stopping"};

@@ -18,6 +18,8 @@ class Serving {
   // The pools have answered: logs one line for each and remembers whether any is served, which
   // does not change any more. `engine` must stay until End() and the last scrape are over.
   void Begin(StorageEngine& engine);
+  // Of a controller: it is ready when it serves, whatever nodes are there.
+  void BeginWithoutPools();
   void End();
 
   // From memory, without a look at any pool.

@@ -45,10 +45,9 @@ absl::Status ControllerService::Handle(const csi::v1::ControllerExpandVolumeRequ
   ASSIGN_OR_RETURN(std::string id, RequireId("volume_id", request.volume_id()));
   ASSIGN_OR_RETURN(CapacityRange range, ParseRange(request));
   RETURN_IF_ERROR(ParseMap("secrets", request.secrets()).status());
-  ASSIGN_OR_RETURN(auto found, engine_.FindVolume(id));
-  if (!found) return absl::NotFoundError(fmt::format("no volume {}", Quoted(id)));
-  RETURN_IF_ERROR(CheckCapability(request, *found));
-  ASSIGN_OR_RETURN(Volume volume, engine_.ExpandVolume(id, range));
+  ASSIGN_OR_RETURN(const LocatedVolume found, RequireVolume(id));
+  RETURN_IF_ERROR(CheckCapability(request, found.volume));
+  ASSIGN_OR_RETURN(Volume volume, found.node.engine->ExpandVolume(id, range));
   response.set_capacity_bytes(static_cast<int64_t>(volume.capacity_bytes));
   response.set_node_expansion_required(NeedsNode(volume));
   return absl::OkStatus();

@@ -1,7 +1,6 @@
 #include "base/status_macros.h"
 #include "controller/answers.h"
 #include "controller/controller_service.h"
-#include "fmt/format.h"
 #include "rpc/parse.h"
 
 namespace holdfast {
@@ -9,9 +8,8 @@ namespace holdfast {
 absl::Status ControllerService::Handle(const csi::v1::ControllerGetVolumeRequest& request,
                                        csi::v1::ControllerGetVolumeResponse& response) {
   ASSIGN_OR_RETURN(std::string id, RequireId("volume_id", request.volume_id()));
-  ASSIGN_OR_RETURN(auto volume, engine_.FindVolume(id));
-  if (!volume) return absl::NotFoundError(fmt::format("no volume {}", Quoted(id)));
-  *response.mutable_volume() = VolumeAnswer(*volume, options_.node_id);
+  ASSIGN_OR_RETURN(const LocatedVolume found, RequireVolume(id));
+  *response.mutable_volume() = VolumeAnswer(found.volume, found.node.name);
   response.mutable_status();  // REQUIRED by CSI, and has nothing to say: volumes are not attached
   return absl::OkStatus();
 }

@@ -1,27 +1,26 @@
-// The CSI Controller service: parse, ask the engine, answer. It keeps nothing and touches no
-// machine, so any number of threads may call it.
+// The CSI Controller service: parse, find the node, ask its engine, answer. It keeps nothing and
+// touches no machine, so any number of threads may call it.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "engine/storage_engine.h"
+#include "engine/storage_nodes.h"
 #include "proto/csi/csi.grpc.pb.h"
 #include "rpc/status.h"
 
 namespace holdfast {
 
-struct ControllerOptions {
-  std::string node_id;  // of the node whose pools the engine serves; 1 to 256 bytes
-};
-
 // One file per RPC holds its Handle overload; what is not overridden is UNIMPLEMENTED. Status
-// codes: rpc/parse.h for what is asked wrongly, storage_engine.h for what comes from the engine.
+// codes: rpc/parse.h for what is asked wrongly, storage_engine.h for what comes from an engine,
+// storage_nodes.h for nodes that cannot be asked.
 class ControllerService final : public csi::v1::Controller::Service {
  public:
-  // `engine` must outlive the service.
-  ControllerService(StorageEngine& engine, ControllerOptions options)
-      : engine_(engine), options_(std::move(options)) {}
+  // `nodes` must outlive the service.
+  explicit ControllerService(StorageNodes& nodes) : nodes_(nodes) {}
 
 #define HOLDFAST_RPC(Name)                                                       \
   grpc::Status Name(grpc::ServerContext*, const csi::v1::Name##Request* request, \
@@ -68,8 +67,18 @@ class ControllerService final : public csi::v1::Controller::Service {
   absl::Status Handle(const csi::v1::ControllerGetCapabilitiesRequest& request,
                       csi::v1::ControllerGetCapabilitiesResponse& response);
 
-  StorageEngine& engine_;
-  const ControllerOptions options_;
+  // The node with the pool that an id names. nullopt: no such thing can be, whatever is asked.
+  absl::StatusOr<std::optional<StorageNodes::Node>> Locate(std::string_view id);
+  struct LocatedVolume {
+    StorageNodes::Node node;
+    Volume volume;
+  };
+  // NOT_FOUND when there is none.
+  absl::StatusOr<LocatedVolume> RequireVolume(std::string_view id);
+
+  absl::StatusOr<std::vector<StorageNodes::Node>> NodesThatMatch(const SnapshotFilter& filter);
+
+  StorageNodes& nodes_;
 };
 
 }  // namespace holdfast

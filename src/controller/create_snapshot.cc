@@ -1,3 +1,4 @@
+#include "base/build_info.h"
 #include "base/status_macros.h"
 #include "controller/answers.h"
 #include "controller/controller_service.h"
@@ -21,6 +22,15 @@ absl::Status CheckParameters(const ProtoMap& map) {
   return absl::OkStatus();
 }
 
+// A snapshot lies where its volume does.
+absl::Status CheckAllowed(const NodeChoice& choice, const std::string& node) {
+  if (choice.Allows(node)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(fmt::format(
+      "accessibility_requirements: expected {}={}, where the volume is, among the requisite "
+      "topologies, found {} others",
+      kNodeTopologyKey, node, choice.requisite.size()));
+}
+
 }  // namespace
 
 absl::Status ControllerService::Handle(const csi::v1::CreateSnapshotRequest& request,
@@ -30,8 +40,11 @@ absl::Status ControllerService::Handle(const csi::v1::CreateSnapshotRequest& req
   ASSIGN_OR_RETURN(std::string name, ParseName("name", request.name()));
   RETURN_IF_ERROR(CheckParameters(request.parameters()));
   RETURN_IF_ERROR(ParseMap("secrets", request.secrets()).status());
-  RETURN_IF_ERROR(CheckTopology(request.accessibility_requirements(), options_.node_id));
-  ASSIGN_OR_RETURN(Snapshot snapshot, engine_.CreateSnapshot(name, volume_id));
+  const NodeChoice choice = ParseTopologyRequirement(request.accessibility_requirements());
+  ASSIGN_OR_RETURN(const auto node, Locate(volume_id));
+  if (!node) return absl::NotFoundError(fmt::format("no volume {}", Quoted(volume_id)));
+  RETURN_IF_ERROR(CheckAllowed(choice, node->name));
+  ASSIGN_OR_RETURN(Snapshot snapshot, node->engine->CreateSnapshot(name, volume_id));
   *response.mutable_snapshot() = SnapshotAnswer(snapshot);
   return absl::OkStatus();
 }

@@ -1,6 +1,7 @@
 #include "base/status_macros.h"
 #include "controller/answers.h"
 #include "controller/controller_service.h"
+#include "controller/placement.h"
 #include "fmt/format.h"
 #include "rpc/parse.h"
 #include "volume/class_parameters.h"
@@ -57,9 +58,9 @@ absl::StatusOr<VolumeRequest> Parse(const csi::v1::CreateVolumeRequest& request)
 absl::Status ControllerService::Handle(const csi::v1::CreateVolumeRequest& request,
                                        csi::v1::CreateVolumeResponse& response) {
   ASSIGN_OR_RETURN(VolumeRequest parsed, Parse(request));
-  RETURN_IF_ERROR(CheckTopology(request.accessibility_requirements(), options_.node_id));
-  ASSIGN_OR_RETURN(Volume volume, engine_.CreateVolume(parsed));
-  *response.mutable_volume() = VolumeAnswer(volume, options_.node_id);
+  const NodeChoice choice = ParseTopologyRequirement(request.accessibility_requirements());
+  ASSIGN_OR_RETURN(const PlacedVolume placed, CreateSomewhere(nodes_, choice, parsed));
+  *response.mutable_volume() = VolumeAnswer(placed.volume, placed.node);
   return absl::OkStatus();
 }
 

@@ -8,7 +8,8 @@ absl::Status ControllerService::Handle(const csi::v1::DeleteSnapshotRequest& req
                                        csi::v1::DeleteSnapshotResponse&) {
   ASSIGN_OR_RETURN(std::string id, RequireId("snapshot_id", request.snapshot_id()));
   RETURN_IF_ERROR(ParseMap("secrets", request.secrets()).status());
-  return engine_.DeleteSnapshot(id);
+  ASSIGN_OR_RETURN(const auto node, Locate(id));
+  return node ? node->engine->DeleteSnapshot(id) : absl::OkStatus();
 }
 
 }  // namespace holdfast

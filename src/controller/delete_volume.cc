@@ -8,7 +8,8 @@ absl::Status ControllerService::Handle(const csi::v1::DeleteVolumeRequest& reque
                                        csi::v1::DeleteVolumeResponse&) {
   ASSIGN_OR_RETURN(std::string id, RequireId("volume_id", request.volume_id()));
   RETURN_IF_ERROR(ParseMap("secrets", request.secrets()).status());
-  return engine_.DeleteVolume(id);
+  ASSIGN_OR_RETURN(const auto node, Locate(id));
+  return node ? node->engine->DeleteVolume(id) : absl::OkStatus();
 }
 
 }  // namespace holdfast

@@ -10,7 +10,11 @@ absl::Status ControllerService::Handle(const csi::v1::GetSnapshotRequest& reques
                                        csi::v1::GetSnapshotResponse& response) {
   ASSIGN_OR_RETURN(std::string id, RequireId("snapshot_id", request.snapshot_id()));
   RETURN_IF_ERROR(ParseMap("secrets", request.secrets()).status());
-  ASSIGN_OR_RETURN(auto snapshot, engine_.FindSnapshot(id));
+  ASSIGN_OR_RETURN(const auto node, Locate(id));
+  std::optional<Snapshot> snapshot;
+  if (node) {
+    ASSIGN_OR_RETURN(snapshot, node->engine->FindSnapshot(id));
+  }
   if (!snapshot) return absl::NotFoundError(fmt::format("no snapshot {}", Quoted(id)));
   *response.mutable_snapshot() = SnapshotAnswer(*snapshot);
   return absl::OkStatus();

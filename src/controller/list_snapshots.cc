@@ -1,9 +1,23 @@
+#include <utility>
+#include <vector>
+
 #include "base/status_macros.h"
 #include "controller/answers.h"
 #include "controller/controller_service.h"
+#include "controller/over_nodes.h"
 #include "rpc/parse.h"
 
 namespace holdfast {
+
+// An id says whose its object is; the others need not be there to be asked.
+absl::StatusOr<std::vector<StorageNodes::Node>> ControllerService::NodesThatMatch(
+    const SnapshotFilter& filter) {
+  if (!filter.id && !filter.volume_id) return nodes_.AllNodes();
+  ASSIGN_OR_RETURN(auto node, Locate(filter.id ? *filter.id : *filter.volume_id));
+  std::vector<StorageNodes::Node> nodes;
+  if (node) nodes.push_back(*std::move(node));
+  return nodes;
+}
 
 absl::Status ControllerService::Handle(const csi::v1::ListSnapshotsRequest& request,
                                        csi::v1::ListSnapshotsResponse& response) {
@@ -15,12 +29,16 @@ absl::Status ControllerService::Handle(const csi::v1::ListSnapshotsRequest& requ
   if (!request.snapshot_id().empty()) filter.id = request.snapshot_id();
   if (!request.source_volume_id().empty()) filter.volume_id = request.source_volume_id();
   // One more than wanted tells whether there is another page.
-  ASSIGN_OR_RETURN(auto snapshots, engine_.ListSnapshots(filter, page.after, page.limit + 1));
+  const auto ask = [&](StorageEngine& engine) {
+    return engine.ListSnapshots(filter, page.after, page.limit + 1);
+  };
+  ASSIGN_OR_RETURN(const auto nodes, NodesThatMatch(filter));
+  ASSIGN_OR_RETURN(auto snapshots, ListOverNodes<Snapshot>(nodes, page.limit + 1, ask));
   if (snapshots.size() > page.limit) {
-    snapshots.resize(page.limit);
-    response.set_next_token(MakePageToken(snapshots.back().id));
+    snapshots.pop_back();
+    response.set_next_token(MakePageToken(snapshots.back().item.id));
   }
-  for (const Snapshot& snapshot : snapshots) {
+  for (const auto& [snapshot, node] : snapshots) {
     *response.add_entries()->mutable_snapshot() = SnapshotAnswer(snapshot);
   }
   return absl::OkStatus();

@@ -42,9 +42,8 @@ absl::Status ControllerService::Handle(const csi::v1::ValidateVolumeCapabilities
   }
   RETURN_IF_ERROR(ParseMap("volume_context", request.volume_context()).status());
   RETURN_IF_ERROR(ParseMap("secrets", request.secrets()).status());
-  ASSIGN_OR_RETURN(auto volume, engine_.FindVolume(id));
-  if (!volume) return absl::NotFoundError(fmt::format("no volume {}", Quoted(id)));
-  if (absl::Status status = Matches(*volume, request); !status.ok()) {
+  ASSIGN_OR_RETURN(const LocatedVolume found, RequireVolume(id));
+  if (absl::Status status = Matches(found.volume, request); !status.ok()) {
     response.set_message(std::string(status.message()));
     return absl::OkStatus();
   }

@@ -22,6 +22,8 @@ namespace holdfast {
 struct NodeOptions {
   std::string node_id;      // 1 to 256 bytes
   int64_t max_volumes = 0;  // per node; 0: the orchestrator's default
+  // The other node that reports that pool too; empty: none. Absent: there are no other nodes.
+  std::function<std::string(const std::string& pool_uuid)> other_node_of;
 };
 
 // One file per RPC holds its Handle overload. Thread-safe.
@@ -97,6 +99,7 @@ class NodeService final : public csi::v1::Node::Service {
   absl::StatusOr<bool> AlreadyStaged(const LocalVolume& local, const Stage& stage,
                                      const Presence& presence);
   absl::Status CheckAlive(const LocalVolume& local, const std::string& staging);
+  absl::Status CheckUncontested(const LocalVolume& local);
   absl::Status CheckAlone(const LocalVolume& local, const Stage& stage, const Presence& presence);
   absl::Status StageBlock(LocalVolume& local, const Stage& stage, const UniqueFd& image);
   absl::Status StageFilesystem(LocalVolume& local, const Stage& stage, const UniqueFd& image);

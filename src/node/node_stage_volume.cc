@@ -54,6 +54,7 @@ absl::Status NodeService::Handle(const csi::v1::NodeStageVolumeRequest& request,
   if (staged) return absl::OkStatus();
   RETURN_IF_ERROR(CheckContent(local.volume, stage.capability));
   RETURN_IF_ERROR(CheckNotRefused(local.volume));
+  RETURN_IF_ERROR(CheckUncontested(local));
   RETURN_IF_ERROR(CheckAlone(local, stage, presence));
   // Intend, do and commit.
   ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadWrite));
@@ -99,6 +100,20 @@ absl::Status NodeService::CheckAlive(const LocalVolume& local, const std::string
       Refusal{"filesystem of volume " + local.volume.id, "one that can be read",
               std::string(root.status().message()),
               "read the kernel log; end its pods, so that it is unstaged and staged again"}
+          .Sentence());
+}
+
+// A pool that two nodes have at once is a disk that both write to, or a copy: nobody can tell which
+// of the two the volume is.
+absl::Status NodeService::CheckUncontested(const LocalVolume& local) {
+  if (!options_.other_node_of) return absl::OkStatus();
+  const PoolIdentity& pool = local.pool->catalog->identity();
+  const std::string other = options_.other_node_of(pool.uuid);
+  if (other.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Refusal{"pool " + pool.name + " (" + pool.uuid + ") of volume " + local.volume.id,
+              "this node's alone", "node " + other + " reporting it too",
+              "take the copy away, or remove its --pool there"}
           .Sentence());
 }
 

@@ -163,22 +163,27 @@ std::string MakePageToken(std::string_view last_id) {
   return fmt::format("{}{}", kTokenPrefix, last_id);
 }
 
-bool NamesNode(const csi::v1::Topology& topology, std::string_view node_id) {
-  const auto& segments = topology.segments();
-  const auto found = segments.find(kNodeTopologyKey);
-  return segments.size() == 1 && found != segments.end() && found->second == node_id;
+std::optional<std::string> NodeOfTopology(const csi::v1::Topology& topology) {
+  const auto node = topology.segments().find(kNodeTopologyKey);
+  if (topology.segments_size() != 1 || node == topology.segments().end()) return std::nullopt;
+  return node->second;
 }
 
-absl::Status CheckTopology(const csi::v1::TopologyRequirement& requirement,
-                           std::string_view node_id) {
-  if (requirement.requisite().empty()) return absl::OkStatus();
+bool NodeChoice::Allows(std::string_view node) const {
+  return any || std::find(requisite.begin(), requisite.end(), node) != requisite.end();
+}
+
+NodeChoice ParseTopologyRequirement(const csi::v1::TopologyRequirement& requirement) {
+  NodeChoice choice;
+  choice.any = requirement.requisite().empty();
   for (const csi::v1::Topology& topology : requirement.requisite()) {
-    if (NamesNode(topology, node_id)) return absl::OkStatus();
+    if (auto node = NodeOfTopology(topology)) choice.requisite.push_back(*std::move(node));
   }
-  return absl::ResourceExhaustedError(fmt::format(
-      "accessibility_requirements: expected {}={} among the requisite topologies, found {} others; "
-      "volumes are made on that node only",
-      kNodeTopologyKey, node_id, requirement.requisite_size()));
+  for (const csi::v1::Topology& topology : requirement.preferred()) {
+    auto node = NodeOfTopology(topology);
+    if (node && choice.Allows(*node)) choice.preferred.push_back(*std::move(node));
+  }
+  return choice;
 }
 
 }  // namespace holdfast

@@ -94,11 +94,16 @@ absl::StatusOr<Page> ParsePage(int32_t max_entries, const std::string& starting_
 // The token of the page after the one that ends with `last_id`. It stays good when that id goes.
 std::string MakePageToken(std::string_view last_id);
 
-// Whether `topology` names this node and nothing that this driver does not know.
-bool NamesNode(const csi::v1::Topology& topology, std::string_view node_id);
-// RESOURCE_EXHAUSTED (the one code that makes the scheduler choose another node) when there are
-// requisite topologies and this node is in none of them.
-absl::Status CheckTopology(const csi::v1::TopologyRequirement& requirement,
-                           std::string_view node_id);
+// The node that a topology names. nullopt: none of this driver's.
+std::optional<std::string> NodeOfTopology(const csi::v1::Topology& topology);
+
+// Where a volume is wanted.
+struct NodeChoice {
+  bool any = true;  // any node will do; else only those of `requisite`
+  std::vector<std::string> requisite;
+  std::vector<std::string> preferred;  // best first, only such as may be
+  bool Allows(std::string_view node) const;
+};
+NodeChoice ParseTopologyRequirement(const csi::v1::TopologyRequirement& requirement);
 
 }  // namespace holdfast

@@ -47,6 +47,24 @@ class StatusMender final : public Interceptor {
   }
 };
 
+// Connections of the network are made anew now and then, so that each has a certificate that is
+// good; a call or stream on the old one may end first.
+constexpr int kMaxConnectionAgeMs = 60 * 60 * 1000;
+constexpr int kMaxConnectionAgeGraceMs = 15 * 60 * 1000;
+// Clients ask whether we are there more often than gRPC takes for decent.
+constexpr int kMinPingIntervalMs = 5'000;
+// A refusal of ours has up to 4 KiB, which percent-encoding can make three times as long.
+constexpr int kMaxMetadataBytes = 16 << 10;
+
+void ListenOnAddress(const ServerOptions& options, grpc::ServerBuilder& builder, int* port) {
+  builder.AddListeningPort(options.address, options.credentials, port);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kMaxConnectionAgeMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kMaxConnectionAgeGraceMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kMinPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+}
+
 class StatusMenderFactory final : public ServerInterceptorFactoryInterface {
  public:
   Interceptor* CreateServerInterceptor(ServerRpcInfo*) override { return new StatusMender; }
@@ -90,6 +108,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     ASSIGN_OR_RETURN(const std::string path, SocketPath(options.endpoint));
     builder.AddListeningPort("unix:" + path, grpc::InsecureServerCredentials());
   }
+  int port = 0;
+  if (!options.address.empty()) ListenOnAddress(options, builder, &port);
   for (grpc::Service* service : services) builder.RegisterService(service);
   builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   builder.SetMaxSendMessageSize(-1);
@@ -103,14 +123,16 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   interceptors.insert(interceptors.begin(), std::make_unique<StatusMenderFactory>());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr) {
-    return absl::UnavailableError(fmt::format("cannot listen on {}", options.endpoint));
+  if (server == nullptr || (port == 0 && !options.address.empty())) {
+    return absl::UnavailableError(fmt::format(
+        "cannot listen on {}{}{}", options.endpoint,
+        options.endpoint.empty() || options.address.empty() ? "" : " and ", options.address));
   }
-  return std::unique_ptr<Server>(new Server(std::move(server), options));
+  return std::unique_ptr<Server>(new Server(std::move(server), options, port));
 }
 
-Server::Server(std::unique_ptr<grpc::Server> server, const ServerOptions& options)
-    : server_(std::move(server)), options_(options) {}
+Server::Server(std::unique_ptr<grpc::Server> server, const ServerOptions& options, int port)
+    : server_(std::move(server)), port_(port), options_(options) {}
 
 Server::~Server() {
   if (shutdown_.joinable()) {

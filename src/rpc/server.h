@@ -1,4 +1,4 @@
-// The gRPC server on its unix socket.
+// The gRPC server: on a unix socket, or on an address of the network with credentials.
 #pragma once
 
 #include <chrono>
@@ -11,15 +11,19 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/impl/service_type.h"
+#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 #include "grpcpp/support/server_interceptor.h"
 
 namespace holdfast {
 
 struct ServerOptions {
-  // "unix:///absolute/path"; empty: no socket, only InProcessChannel(). Whoever starts the server
-  // has made sure that the path is free (os/unix_socket.h).
+  // "unix:///absolute/path"; empty: no socket. Whoever starts the server has made sure that the
+  // path is free (os/unix_socket.h).
   std::string endpoint;
+  // "host:port", port 0: any that is free; empty: none. Nobody comes in there but by `credentials`.
+  std::string address;
+  std::shared_ptr<grpc::ServerCredentials> credentials;
   // Calls beyond these wait in their client (per connection) or are UNAVAILABLE (in all).
   int calls_per_connection = 64;
   int max_threads = 192;
@@ -34,8 +38,8 @@ class Server {
   using Interceptors =
       std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>;
 
-  // Serves at once. `services` must outlive it. INVALID_ARGUMENT: endpoint; UNAVAILABLE: it could
-  // not be bound.
+  // Serves at once. `services` must outlive it. INVALID_ARGUMENT: endpoint; UNAVAILABLE: it or the
+  // address could not be bound.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const std::vector<grpc::Service*>& services,
                                                        Interceptors interceptors);
@@ -50,11 +54,14 @@ class Server {
   absl::Status Stop();
 
   std::shared_ptr<grpc::Channel> InProcessChannel();
+  // Of the address; 0 without one.
+  int port() const { return port_; }
 
  private:
-  Server(std::unique_ptr<grpc::Server> server, const ServerOptions& options);
+  Server(std::unique_ptr<grpc::Server> server, const ServerOptions& options, int port);
 
   std::unique_ptr<grpc::Server> server_;
+  const int port_;
   const ServerOptions options_;
   std::thread shutdown_;
 };

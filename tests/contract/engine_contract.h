@@ -1,5 +1,6 @@
 // What every StorageEngine must do. The cases run on FakeEngine, on ImageEngine over FakeHost with
-// its catalog in memory, and, as root, on ImageEngine over LinuxHost with real pools.
+// its catalog in memory, and, as root, on ImageEngine over LinuxHost with real pools; each of them
+// in this process and through an agent.
 #pragma once
 
 #include <memory>
@@ -33,6 +34,7 @@ struct EngineKind {
   std::string name;
   enum class Engine { kFake, kImage } engine = Engine::kFake;
   MachineKind machine;  // of kFake: only its pool_filesystem counts
+  bool remote = false;  // through an agent and its client, over mutual TLS
   bool overcommit = false;
   std::unique_ptr<EngineUnderTest> Make(const Clock& clock) const;
 };

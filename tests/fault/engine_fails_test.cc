@@ -31,7 +31,8 @@ struct Site {
   FakeClock clock;
   FakeEngine inner{clock, {{.name = "default", .size_bytes = 100 * kGiB}}};
   FaultyEngine engine{inner};
-  ControllerService controller{engine, {.node_id = "node"}};
+  SingleNode nodes{"node", engine};
+  ControllerService controller{nodes};
   std::string volume, snapshot;
 };
 

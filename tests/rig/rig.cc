@@ -46,6 +46,7 @@ Rig::~Rig() {
   upkeep.reset();
   node.reset();
   controller.reset();
+  nodes.reset();
   engine.reset();
   std::filesystem::remove_all(folder_);
 }
@@ -59,7 +60,8 @@ void Rig::Start() {
                              return catalog_plan.Admit(CallKind::kMutating, "catalog");
                            });
       });
-  controller = std::make_unique<ControllerService>(*engine, ControllerOptions{.node_id = "node"});
+  nodes = std::make_unique<SingleNode>("node", *engine);
+  controller = std::make_unique<ControllerService>(*nodes);
   node = std::make_unique<NodeService>(*engine, host, NodeOptions{.node_id = "node"});
   upkeep = std::make_unique<ImageUpkeep>(*engine, host, clock);
   admin = std::make_unique<AdminService>(*engine, *upkeep);
@@ -70,6 +72,7 @@ void Rig::Restart() {
   upkeep.reset();
   node.reset();
   controller.reset();
+  nodes.reset();
   engine.reset();
   Start();
 }

@@ -69,6 +69,7 @@ class Rig {
   FaultyHost host{machine};
   FakeClock clock;
   std::unique_ptr<ImageEngine> engine;
+  std::unique_ptr<SingleNode> nodes;
   std::unique_ptr<ControllerService> controller;
   std::unique_ptr<NodeService> node;
   std::unique_ptr<ImageUpkeep> upkeep;

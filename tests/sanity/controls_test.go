@@ -12,9 +12,11 @@ import (
 // expectControls stages a volume as the suite will: that each configuration tests what its name
 // says, and that the search for leftovers sees what there is.
 func (r *driverRun) expectControls(c configuration) {
-	connection := r.connect(withFsType(c.volumeFsType))
-	defer connection.Close()
-	controller, node := csi.NewControllerClient(connection), csi.NewNodeClient(connection)
+	toNode := r.node.connect(withFsType(c.volumeFsType))
+	defer toNode.Close()
+	toController := r.controller.connect(withFsType(c.volumeFsType))
+	defer toController.Close()
+	controller, node := csi.NewControllerClient(toController), csi.NewNodeClient(toNode)
 	ctx := context.Background()
 	capability := r.capability(c)
 	created, err := controller.CreateVolume(ctx, &csi.CreateVolumeRequest{

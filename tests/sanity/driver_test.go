@@ -1,25 +1,21 @@
 package sanity
 
 import (
-	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"syscall"
 	"time"
 
-	"github.com/container-storage-interface/spec/lib/go/csi"
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/gomega"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 const (
 	startSpec    = "the driver starts and is ready"
 	endSpec      = "the driver stops in order and leaves nothing behind"
+	nodeName     = "sanity-node"
 	startTimeout = 60 * time.Second // a sanitizer build on a busy machine
 	stopTimeout  = 60 * time.Second
 )
@@ -27,15 +23,15 @@ const (
 var sanitizerReport = regexp.MustCompile(
 	`(?m)^.*(AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:).*$`)
 
-// driverRun is one pool with one server on it.
+// driverRun is one pool with one server on it; in a cluster also with a controller, which is another
+// process and outlives it.
 type driverRun struct {
-	folder, kubeletRoot, runFolder, endpoint string
-	binaries                                 string
-	disk                                     *disk
-	server                                   *exec.Cmd
-	stopped                                  chan error // gets what Wait said
-	output                                   string     // file with the server's stdout and stderr
-	openFiles                                map[string]int
+	folder, kubeletRoot, runFolder string
+	binaries                       string
+	disk                           *disk
+	node                           *server // of mode all, or node
+	controller                     *server // node, or the cluster's
+	openFiles                      map[string]int
 }
 
 func startDriver(c configuration, binaries string) *driverRun {
@@ -46,9 +42,6 @@ func startDriver(c configuration, binaries string) *driverRun {
 		binaries:    binaries,
 		kubeletRoot: filepath.Join(folder, "kubelet"),
 		runFolder:   filepath.Join(folder, "run"),
-		endpoint:    "unix://" + filepath.Join(folder, "csi.sock"),
-		output:      filepath.Join(folder, "server.log"),
-		stopped:     make(chan error, 1),
 	}
 	gomega.Expect(os.Mkdir(run.kubeletRoot, 0o755)).To(gomega.Succeed())
 	started := false
@@ -59,8 +52,7 @@ func startDriver(c configuration, binaries string) *driverRun {
 	}()
 	run.disk = makeDisk(c.poolFilesystem, folder)
 	mustRun(run.program("holdfastctl"), "pool", "init", run.disk.mount, "--name", "sanity")
-	run.startServer()
-	run.waitUntilReady()
+	run.startServers(c)
 	run.expectControls(c)
 	run.openFiles = run.countOpenFiles()
 	started = true
@@ -69,80 +61,30 @@ func startDriver(c configuration, binaries string) *driverRun {
 
 func (r *driverRun) program(name string) string { return filepath.Join(r.binaries, name) }
 
-func (r *driverRun) startServer() {
-	output, err := os.Create(r.output)
-	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	defer output.Close()
-	server := exec.Command(r.program("holdfast"), "all", "--endpoint", r.endpoint,
-		"--pool", r.disk.mount, "--kubelet-root", r.kubeletRoot, "--run-folder", r.runFolder,
-		"--admin-socket", filepath.Join(r.folder, "admin.sock"),
-		"--node-id", "sanity-node")
-	server.Stdout, server.Stderr = output, output
-	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	gomega.Expect(server.Start()).To(gomega.Succeed())
-	r.server = server
-	go func() { r.stopped <- server.Wait() }()
-}
-
-func (r *driverRun) connect(options ...grpc.DialOption) *grpc.ClientConn {
-	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithAuthority("localhost"))
-	connection, err := grpc.NewClient(r.endpoint, options...)
-	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	return connection
-}
-
-func (r *driverRun) waitUntilReady() {
-	connection := r.connect()
-	defer connection.Close()
-	identity := csi.NewIdentityClient(connection)
-	gomega.Eventually(func() bool {
-		select {
-		case err := <-r.stopped:
-			r.stopped <- err
-			gomega.StopTrying("the server ended: " + r.serverOutput()).Now()
-		default:
-		}
-		answer, err := identity.Probe(context.Background(), &csi.ProbeRequest{})
-		return err == nil && (answer.GetReady() == nil || answer.GetReady().GetValue())
-	}, startTimeout, 50*time.Millisecond).Should(gomega.BeTrue(), r.serverOutput())
-}
-
-func (r *driverRun) serverOutput() string {
-	output, err := os.ReadFile(r.output)
-	if err != nil {
-		return err.Error()
+func (r *driverRun) startServers(c configuration) {
+	arguments := []string{"--pool", r.disk.mount, "--kubelet-root", r.kubeletRoot,
+		"--run-folder", r.runFolder, "--admin-socket", filepath.Join(r.folder, "admin.sock"),
+		"--node-id", nodeName}
+	if !c.cluster {
+		r.node = startServer(r.binaries, r.folder, "all", arguments...)
+		r.node.waitUntilReady()
+		r.controller = r.node
+		return
 	}
-	return string(output)
-}
-
-// stopServer ends the server with SIGTERM; it must exit with 0, in time, and without a report of a
-// sanitizer.
-func (r *driverRun) stopServer() {
-	gomega.Expect(r.server.Process.Signal(syscall.SIGTERM)).To(gomega.Succeed())
-	select {
-	case err := <-r.stopped:
-		r.stopped <- err
-		gomega.Expect(err).NotTo(gomega.HaveOccurred(), r.serverOutput())
-	case <-time.After(stopTimeout):
-		ginkgo.Fail("the server did not end within " + stopTimeout.String())
-	}
-	gomega.Expect(sanitizerReport.FindAllString(r.serverOutput(), 5)).To(gomega.BeEmpty())
+	r.controller = theCluster.controller(r.binaries)
+	r.node = startServer(r.binaries, r.folder, "node",
+		append(arguments, theCluster.nodeArguments()...)...)
+	r.node.waitUntilReady()
+	theCluster.waitForPool(r.disk.mount)
 }
 
 // cleanUp is for every end, the bad ones too.
 func (r *driverRun) cleanUp() {
-	if r.server != nil {
-		select {
-		case err := <-r.stopped:
-			r.stopped <- err
-		default:
-			_ = r.server.Process.Kill()
-			<-r.stopped
+	if r.node != nil {
+		r.node.kill()
+		if ginkgo.CurrentSpecReport().Failed() || os.Getenv("SANITY_SHOW_LOG") != "" {
+			ginkgo.GinkgoWriter.Println(r.node.log(), r.controller.log())
 		}
-	}
-	if ginkgo.CurrentSpecReport().Failed() || os.Getenv("SANITY_SHOW_LOG") != "" {
-		ginkgo.GinkgoWriter.Println(r.serverOutput())
 	}
 	r.unmountLeftovers()
 	if r.disk != nil {

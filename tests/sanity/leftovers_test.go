@@ -17,7 +17,7 @@ func (r *driverRun) expectNothingLeft() {
 	gomega.Expect(r.ask("snapshot", "list", "snapshots")).To(gomega.BeEmpty(), "snapshots")
 	gomega.Expect(r.countOpenFiles()).To(gomega.Equal(r.openFiles), "open files of the server")
 	r.expectNoKernelState()
-	r.stopServer()
+	r.node.stop()
 	r.expectNoKernelState()
 	pools := r.ask("pool", "status", "pools")
 	gomega.Expect(pools).To(gomega.HaveLen(1))
@@ -39,8 +39,10 @@ func (r *driverRun) expectNoKernelState() {
 
 // countOpenFiles counts the server's descriptors by what they are open on. Sockets, event queues
 // and the like are gRPC's own and come and go with connections and threads.
-func (r *driverRun) countOpenFiles() map[string]int {
-	folder := fmt.Sprintf("/proc/%d/fd", r.server.Process.Pid)
+func (r *driverRun) countOpenFiles() map[string]int { return countOpenFiles(r.node) }
+
+func countOpenFiles(s *server) map[string]int {
+	folder := fmt.Sprintf("/proc/%d/fd", s.command.Process.Pid)
 	count := map[string]int{}
 	for _, descriptor := range entries(folder) {
 		object, err := os.Readlink(filepath.Join(folder, descriptor))

@@ -28,9 +28,15 @@ type configuration struct {
 	poolFilesystem string // xfs or btrfs
 	accessType     string // mount or block
 	volumeFsType   string // empty for block
+	cluster        bool   // controller and node are two processes, with mutual TLS between them
 }
 
 func (c configuration) name() string {
+	if c.cluster {
+		inProcess := c
+		inProcess.cluster = false
+		return "cluster, " + inProcess.name()
+	}
 	if c.accessType == "block" {
 		return "pool " + c.poolFilesystem + ", block"
 	}
@@ -39,11 +45,13 @@ func (c configuration) name() string {
 
 func configurations() []configuration {
 	var all []configuration
-	for _, pool := range []string{"xfs", "btrfs"} {
-		for _, fsType := range []string{"ext4", "xfs", "btrfs"} {
-			all = append(all, configuration{pool, "mount", fsType})
+	for _, cluster := range []bool{false, true} {
+		for _, pool := range []string{"xfs", "btrfs"} {
+			for _, fsType := range []string{"ext4", "xfs", "btrfs"} {
+				all = append(all, configuration{pool, "mount", fsType, cluster})
+			}
+			all = append(all, configuration{pool, "block", "", cluster})
 		}
-		all = append(all, configuration{pool, "block", ""})
 	}
 	return all
 }
@@ -108,7 +116,10 @@ func describe(c configuration, binaries string) {
 		var run *driverRun
 		ginkgo.It(startSpec, func() {
 			run = startDriver(c, binaries)
-			config.Address = run.endpoint
+			config.Address = run.node.endpoint
+			if c.cluster {
+				config.ControllerAddress = run.controller.endpoint
+			}
 			config.StagingPath = filepath.Join(run.kubeletRoot, "staging")
 			config.TargetPath = filepath.Join(run.kubeletRoot, "targets")
 		})

@@ -121,6 +121,26 @@ TEST(Config, HoldfastEndpoint_WinsOverCsiEndpoint) {
   EXPECT_EQ(line.config->socket_path, "/two.sock");
 }
 
+TEST(Config, ModesOfACluster_HaveALink) {
+  const CommandLine node =
+      Parse({"node", "--pool", "/a", "--tls-ca", "/c", "--tls-cert", "/d", "--tls-key", "/e",
+             "--controller", "holdfast.svc:9751", "--agent-address", "10.0.0.7:9750"});
+  ASSERT_TRUE(node.config) << node.text;
+  EXPECT_EQ(node.config->mode, Config::Mode::kNode);
+  ASSERT_TRUE(node.config->link);
+  EXPECT_EQ(node.config->link->controller.host, "holdfast.svc");
+  EXPECT_EQ(node.config->link->controller.port, 9751);
+  EXPECT_EQ(node.config->link->address, "10.0.0.7:9750");
+  EXPECT_EQ(node.config->link->listen.port, 9750);
+  const CommandLine controller =
+      Parse({"controller", "--tls-ca", "/c", "--tls-cert", "/d", "--tls-key", "/e"});
+  ASSERT_TRUE(controller.config) << controller.text;
+  EXPECT_EQ(controller.config->mode, Config::Mode::kController);
+  EXPECT_EQ(controller.config->link->tls.private_key, "/e");
+  EXPECT_EQ(controller.config->link->listen.port, 9751);
+  EXPECT_FALSE(Parse({"all", "--pool", "/a"}).config->link);
+}
+
 struct Mistake {
   std::vector<std::string> arguments;
   const char* says;
@@ -131,8 +151,24 @@ TEST(Config, EveryMistake_IsOneLineThatNamesItAndExitTwo) {
   const std::vector<Mistake> mistakes = {
       {{}, "mode", {}},
       {{"everything"}, "expected all, controller or node", {}},
-      {{"controller"}, "arrives with the cluster issue", {}},
-      {{"node"}, "arrives with the cluster issue", {}},
+      {{"controller"}, "--tls-ca", {}},
+      {{"controller", "--pool", "/a"}, "--pool: not used by mode controller", {}},
+      {{"controller", "--node-id", "n"}, "--node-id: not used by mode controller", {}},
+      {{"controller", "--tls-ca", "/c", "--tls-cert", "relative"}, "--tls-cert", {}},
+      {{"controller", "--tls-ca", "/c", "--tls-cert", "/d", "--tls-key", "/e", "--registry-listen",
+        "nowhere"},
+       "--registry-listen",
+       {}},
+      {{"node"}, "--pool: expected at least one folder", {}},
+      {{"node", "--pool", "/a", "--tls-ca", "/c", "--tls-cert", "/d", "--tls-key", "/e"},
+       "--controller",
+       {}},
+      {{"node", "--pool", "/a", "--tls-ca", "/c", "--tls-cert", "/d", "--tls-key", "/e",
+        "--controller", "h:0"},
+       "--controller: expected a port",
+       {}},
+      {{"all", "--pool", "/a", "--controller", "h:1"}, "--controller: not used by mode all", {}},
+      {{"all", "--pool", "/a"}, "--tls-ca", {{"HOLDFAST_TLS_CA", "/c"}}},
       {{"all"}, "--pool: expected at least one folder", {}},
       {{"all", "--pool"}, "--pool", {}},
       {{"all", "--pool", "relative"}, "absolute path", {}},

@@ -68,7 +68,8 @@ class ControllerTest : public testing::Test {
 
   SystemClock clock_;
   FakeEngine engine_{clock_, {{.name = "fast", .size_bytes = 100 * kGiB}}};
-  ControllerService service_{engine_, {.node_id = kNode}};
+  SingleNode nodes_{kNode, engine_};
+  ControllerService service_{nodes_};
 };
 
 }  // namespace holdfast

@@ -23,7 +23,9 @@ const std::map<std::string, std::set<std::string>>& Layers() {
       {"catalog", {"base", "volume"}},
       {"engine", {"base", "volume", "os", "catalog"}},
       {"integrity", {"base", "volume", "os", "engine", "catalog"}},
+      {"pki", {"base"}},
       {"rpc", {"base", "volume", "proto"}},
+      {"agent", {"base", "volume", "catalog", "engine", "pki", "rpc", "proto"}},
       {"identity", {"base", "rpc", "proto"}},
       {"registration", {"base", "os", "rpc", "proto"}},
       {"controller", {"base", "volume", "catalog", "engine", "integrity", "rpc", "proto"}},
@@ -35,17 +37,34 @@ const std::map<std::string, std::set<std::string>>& Layers() {
 
 // Libraries that belong to some folders alone, by the beginning of what is included.
 const std::map<std::string, std::set<std::string>>& Libraries() {
-  static const std::set<std::string> edge = {"rpc",        "identity", "registration",
-                                             "controller", "node",     "admin"};
+  static const std::set<std::string> edge = {"rpc",        "agent", "identity", "registration",
+                                             "controller", "node",  "admin"};
   static const std::map<std::string, std::set<std::string>> libraries = {
-      {"grpc", edge},       {"google/protobuf", edge}, {"prometheus/", {"rpc"}},
-      {"Civet", {"rpc"}},   {"sqlite3", {"catalog"}},  {"libmount", {"os"}},
-      {"blkid", {"os"}},    {"sys/", {"os"}},          {"linux/", {"os"}},
-      {"fcntl.h", {"os"}},  {"unistd.h", {"os"}},      {"dirent.h", {"os"}},
-      {"spawn.h", {"os"}},  {"poll.h", {"os"}},        {"sched.h", {"os"}},
-      {"signal.h", {"os"}}, {"csignal", {"os"}},       {"filesystem", {"os"}},
-      {"fstream", {"os"}},  {"pwd.h", {"os"}},         {"grp.h", {"os"}},
-      {"netdb.h", {"os"}},  {"arpa/", {"os"}},         {"netinet/", {"os"}}};
+      {"grpc", edge},
+      {"google/protobuf", edge},
+      {"prometheus/", {"rpc"}},
+      {"Civet", {"rpc"}},
+      {"sqlite3", {"catalog"}},
+      {"libmount", {"os"}},
+      {"openssl/", {"pki", "volume"}},
+      {"blkid", {"os"}},
+      {"sys/", {"os"}},
+      {"linux/", {"os"}},
+      {"fcntl.h", {"os"}},
+      {"unistd.h", {"os"}},
+      {"dirent.h", {"os"}},
+      {"spawn.h", {"os"}},
+      {"poll.h", {"os"}},
+      {"sched.h", {"os"}},
+      {"signal.h", {"os"}},
+      {"csignal", {"os"}},
+      {"filesystem", {"os"}},
+      {"fstream", {"os"}},
+      {"pwd.h", {"os"}},
+      {"grp.h", {"os"}},
+      {"netdb.h", {"os"}},
+      {"arpa/", {"os"}},
+      {"netinet/", {"os"}}};
   return libraries;
 }
 

@@ -267,19 +267,24 @@ TEST(ParsePage, ParsePage_ForeignToken_IsAborted) {
             absl::StatusCode::kInvalidArgument);
 }
 
-TEST(CheckTopology, CheckTopology_RequisiteWithoutThisNode_IsResourceExhausted) {
+TEST(ParseTopologyRequirement, RequisiteBinds_PreferredOrders) {
   const auto add = [](auto* list, const std::string& key, const std::string& value) {
     (*list->Add()->mutable_segments())[key] = value;
   };
   csi::v1::TopologyRequirement requirement;
-  EXPECT_TRUE(CheckTopology(requirement, "n1").ok());
+  EXPECT_TRUE(ParseTopologyRequirement(requirement).Allows("n1"));
   add(requirement.mutable_preferred(), "csi.holdfast.dev/node", "n2");
-  EXPECT_TRUE(CheckTopology(requirement, "n1").ok());  // preferred does not bind
+  add(requirement.mutable_preferred(), "csi.holdfast.dev/node", "n1");
+  NodeChoice choice = ParseTopologyRequirement(requirement);
+  EXPECT_TRUE(choice.Allows("n3")) << "preferred does not bind";
+  EXPECT_THAT(choice.preferred, testing::ElementsAre("n2", "n1"));
   add(requirement.mutable_requisite(), "csi.holdfast.dev/node", "n2");
   add(requirement.mutable_requisite(), "zone", "n1");
-  EXPECT_EQ(CheckTopology(requirement, "n1").code(), absl::StatusCode::kResourceExhausted);
+  choice = ParseTopologyRequirement(requirement);
+  EXPECT_FALSE(choice.Allows("n1"));
+  EXPECT_THAT(choice.preferred, testing::ElementsAre("n2"));
   add(requirement.mutable_requisite(), "csi.holdfast.dev/node", "n1");
-  EXPECT_TRUE(CheckTopology(requirement, "n1").ok());
+  EXPECT_TRUE(ParseTopologyRequirement(requirement).Allows("n1"));
 }
 
 }  // namespace

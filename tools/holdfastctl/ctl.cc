@@ -18,21 +18,17 @@ using Command = absl::Status (*)(const Request&, Surroundings&);
 
 // The server's variables are lawful too: "kubectl exec" runs us in its environment.
 constexpr std::string_view kKnownVariables[] = {
-    "HOLDFAST_ADMIN_SOCKET",
-    "HOLDFAST_ENDPOINT",
-    "HOLDFAST_FREEZE_DEADLINE",
-    "HOLDFAST_HTTP_LISTEN",
-    "HOLDFAST_KUBELET_REGISTRATION",
-    "HOLDFAST_KUBELET_ROOT",
-    "HOLDFAST_LOG_FORMAT",
-    "HOLDFAST_LOG_LEVEL",
-    "HOLDFAST_MAX_VOLUMES",
-    "HOLDFAST_NODE_ID",
-    "HOLDFAST_POOL",
-    "HOLDFAST_RUN_FOLDER",
-    "HOLDFAST_SHUTDOWN_TIMEOUT",
-    "HOLDFAST_TRASH_GRACE",
-    "HOLDFAST_TRIM_INTERVAL",
+    "HOLDFAST_ADMIN_SOCKET",     "HOLDFAST_AGENT_ADDRESS",
+    "HOLDFAST_AGENT_LISTEN",     "HOLDFAST_CONTROLLER",
+    "HOLDFAST_ENDPOINT",         "HOLDFAST_FREEZE_DEADLINE",
+    "HOLDFAST_HTTP_LISTEN",      "HOLDFAST_KUBELET_REGISTRATION",
+    "HOLDFAST_KUBELET_ROOT",     "HOLDFAST_LOG_FORMAT",
+    "HOLDFAST_LOG_LEVEL",        "HOLDFAST_MAX_VOLUMES",
+    "HOLDFAST_NODE_ID",          "HOLDFAST_POOL",
+    "HOLDFAST_REGISTRY_LISTEN",  "HOLDFAST_RUN_FOLDER",
+    "HOLDFAST_SHUTDOWN_TIMEOUT", "HOLDFAST_TLS_CA",
+    "HOLDFAST_TLS_CERT",         "HOLDFAST_TLS_KEY",
+    "HOLDFAST_TRASH_GRACE",      "HOLDFAST_TRIM_INTERVAL",
 };
 
 absl::Status CheckEnvironment(const std::map<std::string, std::string>& environment) {
@@ -91,6 +87,7 @@ class CommandLine {
     AddVolumeCommands();
     AddTrashCommands();
     AddOrphanCommands();
+    AddPkiCommands();
     Leaf(&app_, "doctor", "Compare catalog, pool and kernel; tell what is wrong and what helps",
          DoctorCommand)
         ->add_flag("--fix", request.fix, "Do what is offered");
@@ -197,8 +194,35 @@ class CommandLine {
                           "It was put back: keep the record, which the next stage compares again");
   }
 
+  void AddPkiCommands() {
+    CLI::App* pki =
+        Group("pki", "Certificates of controller and nodes, where nobody else makes them");
+    const auto in_folder = [this](CLI::App* leaf) {
+      leaf->add_option("folder", request.folder, "Where the authority is kept")
+          ->required()
+          ->type_name("PATH");
+    };
+    in_folder(Leaf(pki, "init", "Make an authority in a folder", InitPkiCommand));
+    CLI::App* issue = Leaf(pki, "issue", "Make a certificate, or renew one", IssuePkiCommand);
+    in_folder(issue);
+    CLI::Option* const node =
+        issue->add_option("--node", request.node, "For the agent of that node")->type_name("NAME");
+    CLI::Option* const controller =
+        issue->add_flag("--for-controller", for_controller_, "For the controller")->excludes(node);
+    issue->add_option("--days", request.days, "How long it holds [365]")
+        ->default_val(365)
+        ->check(CLI::Range(1, 3650));
+    issue->callback([this, node, controller] {
+      if (node->empty() == controller->empty()) {
+        throw CLI::ValidationError("expected --for-controller or --node NAME, found neither");
+      }
+      command = IssuePkiCommand;
+    });
+  }
+
   CLI::App app_{"Looks after Holdfast's pools, volumes and snapshots.", "holdfastctl"};
   std::vector<std::string> pools_;
+  bool for_controller_ = false;
   std::vector<std::string> named_;
 };
 
@@ -237,7 +261,9 @@ int Run(const std::vector<std::string>& arguments, Surroundings& surroundings) {
     line.request.admin_socket = AdminSocketOf(surroundings.environment);
   }
   // What a refusal says is typed as it stands: the server knows its pools.
-  if (line.request.pools.empty() && line.command != AcknowledgeVolumeCommand) {
+  const Command without_pool[] = {AcknowledgeVolumeCommand, InitPkiCommand, IssuePkiCommand};
+  if (line.request.pools.empty() && std::find(std::begin(without_pool), std::end(without_pool),
+                                              line.command) == std::end(without_pool)) {
     return Misused("expected --pool PATH or HOLDFAST_POOL, found neither", surroundings.err);
   }
   const absl::Status status = line.command(line.request, surroundings);

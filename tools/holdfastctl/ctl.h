@@ -48,6 +48,9 @@ struct Request {
   bool as_recorded = false;
   std::string admin_socket;
   std::string overcommit;  // "on", "off"; empty: not said
+  std::string folder;      // of an authority
+  std::string node;        // whose certificate; empty: the controller's
+  int days = 0;            // for which it holds
   bool json = false;
 };
 
@@ -65,6 +68,8 @@ absl::Status RestoreTrashCommand(const Request& request, Surroundings& surroundi
 absl::Status PurgeTrashCommand(const Request& request, Surroundings& surroundings);
 absl::Status ListOrphansCommand(const Request& request, Surroundings& surroundings);
 absl::Status AdoptOrphanCommand(const Request& request, Surroundings& surroundings);
+absl::Status InitPkiCommand(const Request& request, Surroundings& surroundings);
+absl::Status IssuePkiCommand(const Request& request, Surroundings& surroundings);
 absl::Status DoctorCommand(const Request& request, Surroundings& surroundings);
 
 // The catalog of the pool in that folder.
