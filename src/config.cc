@@ -87,6 +87,17 @@ void Declare(CLI::App& app, Texts& texts) {
       "PEM file of this program's certificate, read again when it changes (controller, node)",
       "PATH");
   add("--tls-key", texts.tls_key, "PEM file of its private key (controller, node)", "PATH");
+  add("--tls-folder", texts.tls_folder,
+      "Instead of --tls-cert and --tls-key: enrol in Kubernetes, and keep key and certificate in "
+      "that "
+      "folder, better of memory (controller, node)",
+      "PATH");
+  add("--enrol-token", texts.enrol_token,
+      "File with the token of this pod's service account for the audience csi.holdfast.dev (node, "
+      "with --tls-folder)",
+      "PATH");
+  add("--enrol-service-account", texts.enrol_service_account,
+      "Whose tokens make a node (controller, with --tls-folder)", "NAMESPACE:NAME");
   add("--http-listen", texts.http_listen, "Serve /metrics, /healthz and /readyz there [off]",
       "HOST:PORT");
   add("--log-level", texts.log_level,

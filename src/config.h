@@ -17,10 +17,16 @@ namespace holdfast {
 
 // The link between controller and agents.
 struct LinkConfig {
-  TlsFiles tls;
-  HostPort listen;      // of the agent or of the registry
-  HostPort controller;  // of the agent: whom it reports to
-  std::string address;  // of the agent: where it says that it is
+  TlsFiles tls;  // given, or kept by enrolment
+  // Enrolment; all empty without it.
+  std::string enrolment_folder;  // where it keeps them
+  std::string enrolment_token;   // of a node: the file with its service account's token
+  std::string
+      enrolment_authority;      // of a node: the file with whom it trusts before it has enrolled
+  std::string service_account;  // of the controller: NAMESPACE:NAME, whose tokens count
+  HostPort listen;              // of the agent or of the registry
+  HostPort controller;          // of the agent: whom it reports to
+  std::string address;          // of the agent: where it says that it is
 };
 
 struct Config {

@@ -143,6 +143,9 @@ absl::Status CheckModes(const Texts& texts, Config::Mode mode) {
       {"--agent-listen", !texts.agent_listen.empty(), {Mode::kNode}},
       {"--agent-address", !texts.agent_address.empty(), {Mode::kNode}},
       {"--registry-listen", !texts.registry_listen.empty(), {Mode::kController}},
+      {"--tls-folder", !texts.tls_folder.empty(), {Mode::kController, Mode::kNode}},
+      {"--enrol-token", !texts.enrol_token.empty(), {Mode::kNode}},
+      {"--enrol-service-account", !texts.enrol_service_account.empty(), {Mode::kController}},
       {"--tls-ca", !texts.tls_ca.empty(), {Mode::kController, Mode::kNode}},
       {"--tls-cert", !texts.tls_cert.empty(), {Mode::kController, Mode::kNode}},
       {"--tls-key", !texts.tls_key.empty(), {Mode::kController, Mode::kNode}},
@@ -165,31 +168,59 @@ absl::StatusOr<HostPort> ReadAddress(const char* flag, const std::string& text,
   return address;
 }
 
+absl::Status ReadPath(const char* flag, const std::string& text, const char* expected,
+                      std::string& path) {
+  if (text.empty()) return Wrong(flag, "expected {}, found none", expected);
+  path = text;
+  return CheckFolders(flag, {text});
+}
+
+// Certificates that somebody else makes.
 absl::Status ReadTls(const Texts& texts, TlsFiles& files) {
-  const struct {
-    const char* flag;
-    const std::string& text;
-    std::string& path;
-  } given[] = {{"--tls-ca", texts.tls_ca, files.authority},
-               {"--tls-cert", texts.tls_cert, files.certificate},
-               {"--tls-key", texts.tls_key, files.private_key}};
-  for (const auto& file : given) {
-    if (file.text.empty()) {
-      return Wrong(file.flag,
-                   "expected the path of a PEM file, found none; 'holdfastctl pki' makes "
-                   "all three for machines without cert-manager");
-    }
-    RETURN_IF_ERROR(CheckFolders(file.flag, {file.text}));
-    file.path = file.text;
+  constexpr char kFile[] =
+      "the path of a PEM file ('holdfastctl pki' makes all three for machines without "
+      "cert-manager), or --tls-folder to enrol in Kubernetes";
+  if (!texts.enrol_token.empty() || !texts.enrol_service_account.empty()) {
+    return Wrong("--tls-folder", "expected a folder to enrol, found none");
   }
-  return absl::OkStatus();
+  RETURN_IF_ERROR(ReadPath("--tls-ca", texts.tls_ca, kFile, files.authority));
+  RETURN_IF_ERROR(ReadPath("--tls-cert", texts.tls_cert, kFile, files.certificate));
+  return ReadPath("--tls-key", texts.tls_key, kFile, files.private_key);
+}
+
+// Certificates that are kept in a folder of our own.
+absl::Status ReadEnrolment(const Texts& texts, Config::Mode mode, LinkConfig& link) {
+  RETURN_IF_ERROR(ReadPath("--tls-folder", texts.tls_folder, "a folder", link.enrolment_folder));
+  if (!texts.tls_cert.empty() || !texts.tls_key.empty()) {
+    return Wrong("--tls-folder", "expected neither --tls-cert nor --tls-key with it, found one");
+  }
+  const std::string current = link.enrolment_folder + "/current/";
+  link.tls = {current + "ca.crt", current + "tls.crt", current + "tls.key"};
+  if (mode == Config::Mode::kNode) {
+    RETURN_IF_ERROR(ReadPath("--enrol-token", texts.enrol_token, "the file with a token",
+                             link.enrolment_token));
+    return ReadPath("--tls-ca", texts.tls_ca, "the PEM file of the authority",
+                    link.enrolment_authority);
+  }
+  if (!texts.tls_ca.empty()) {
+    return Wrong("--tls-ca", "not used by a controller with --tls-folder; remove it");
+  }
+  link.service_account = texts.enrol_service_account;
+  const size_t colon = link.service_account.find(':');
+  if (colon != std::string::npos && colon > 0 && colon + 1 < link.service_account.size() &&
+      link.service_account.find(':', colon + 1) == std::string::npos) {
+    return absl::OkStatus();
+  }
+  return Wrong("--enrol-service-account", "expected NAMESPACE:NAME, found '{}'",
+               link.service_account);
 }
 
 // How controller and agents find each other.
 absl::Status ReadLink(const Texts& texts, Config& config) {
   if (config.mode == Config::Mode::kAll) return absl::OkStatus();
   LinkConfig& link = config.link.emplace();
-  RETURN_IF_ERROR(ReadTls(texts, link.tls));
+  RETURN_IF_ERROR(texts.tls_folder.empty() ? ReadTls(texts, link.tls)
+                                           : ReadEnrolment(texts, config.mode, link));
   if (config.mode == Config::Mode::kController) {
     ASSIGN_OR_RETURN(link.listen,
                      ReadAddress("--registry-listen", texts.registry_listen, "0.0.0.0:9751"));

@@ -16,6 +16,7 @@ struct Texts {
   std::string shutdown_timeout = "30s", log_level = "info", log_format = "text", http_listen;
   std::string max_volumes = "0", kubelet_registration;
   std::string controller, agent_listen, agent_address, registry_listen, tls_ca, tls_cert, tls_key;
+  std::string tls_folder, enrol_token, enrol_service_account;
   std::vector<std::string> pools, kubelet_roots;
 };
 

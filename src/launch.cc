@@ -6,6 +6,7 @@
 #include "base/status_macros.h"
 #include "fmt/format.h"
 #include "os/process.h"
+#include "os/secret_files.h"
 #include "os/small_file.h"
 #include "pki/certificates.h"
 #include "rpc/log_lines.h"
@@ -13,12 +14,6 @@
 
 namespace holdfast {
 namespace {
-
-std::string Joined(const HostPort& address) {
-  const bool ipv6 = address.host.find(':') != std::string::npos;
-  return ipv6 ? fmt::format("[{}]:{}", address.host, address.port)
-              : fmt::format("{}:{}", address.host.empty() ? "0.0.0.0" : address.host, address.port);
-}
 
 absl::StatusOr<std::string> ReadPem(const char* flag, const std::string& path) {
   std::optional<std::string> text = ReadSmallFile(path);
@@ -62,10 +57,10 @@ absl::StatusOr<std::unique_ptr<Server>> Listening::OnSocket(
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Listening::OnLink(
-    const std::vector<grpc::Service*>& services) {
+    const std::vector<grpc::Service*>& services, ClientCertificate client) {
   ServerOptions options;
-  options.address = Joined(config_.link->listen);
-  options.credentials = ServerTls(config_.link->tls);
+  options.address = JoinHostPort(config_.link->listen);
+  options.credentials = tls_->Server(client);
   return Start(std::move(options), services);
 }
 
@@ -73,6 +68,12 @@ absl::StatusOr<std::unique_ptr<HttpServer>> StartHttp(const Config& config, cons
                                                       const Serving& serving) {
   if (!config.http_listen) return nullptr;
   return HttpServer::Start(*config.http_listen, metrics, [&serving] { return serving.Ready(); });
+}
+
+absl::Status KeepCredentials(const LinkConfig& link, const Credentials& credentials) {
+  return ReplaceSecretFiles(link.enrolment_folder, {{"tls.key", credentials.private_key},
+                                                    {"tls.crt", credentials.certificate},
+                                                    {"ca.crt", credentials.authority}});
 }
 
 absl::Status CheckTlsFiles(const TlsFiles& files, const Holder& holder) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "agent/enrolment.h"
 #include "config.h"
 #include "os/unix_socket.h"
 #include "rpc/http.h"
@@ -34,13 +35,18 @@ std::shared_ptr<spdlog::logger> StartLog(const Config& config);
 class Listening {
  public:
   Listening(const Config& config, spdlog::logger& logger, Metrics& metrics)
-      : config_(config), logger_(logger), metrics_(metrics) {}
+      : config_(config), logger_(logger), metrics_(metrics) {
+    if (config.link) tls_.emplace(config.link->tls);
+  }
 
   // On a unix socket whose path is claimed.
   absl::StatusOr<std::unique_ptr<Server>> OnSocket(const std::string& path, SocketClaim& claim,
                                                    const std::vector<grpc::Service*>& services);
   // On the link's address, with mutual TLS.
-  absl::StatusOr<std::unique_ptr<Server>> OnLink(const std::vector<grpc::Service*>& services);
+  absl::StatusOr<std::unique_ptr<Server>> OnLink(const std::vector<grpc::Service*>& services,
+                                                 ClientCertificate client);
+  // Of the link, which there must be.
+  const LinkTls& tls() const { return *tls_; }
 
  private:
   absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options,
@@ -49,11 +55,15 @@ class Listening {
   const Config& config_;
   spdlog::logger& logger_;
   Metrics& metrics_;
+  std::optional<LinkTls> tls_;
 };
 
 // Null when it is not wanted.
 absl::StatusOr<std::unique_ptr<HttpServer>> StartHttp(const Config& config, const Metrics& metrics,
                                                       const Serving& serving);
+
+// Puts credentials where the link reads them (--tls-folder).
+absl::Status KeepCredentials(const LinkConfig& link, const Credentials& credentials);
 
 // The link's files are there, belong together, and are `holder`'s: INVALID_ARGUMENT in one line.
 absl::Status CheckTlsFiles(const TlsFiles& files, const Holder& holder);

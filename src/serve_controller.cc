@@ -3,15 +3,21 @@
 #include <cstdlib>
 #include <utility>
 
+#include "agent/certificate_keeper.h"
+#include "agent/cluster_service.h"
 #include "agent/registry.h"
 #include "agent/remote_engine.h"
 #include "agent/tls.h"
 #include "base/build_info.h"
+#include "base/clock.h"
 #include "base/status_macros.h"
 #include "controller/controller_service.h"
 #include "identity/identity_service.h"
+#include "kubernetes/api_client.h"
+#include "kubernetes/trust.h"
 #include "launch.h"
 #include "os/process.h"
+#include "os/small_file.h"
 
 namespace holdfast {
 namespace {
@@ -27,16 +33,25 @@ class ControllerProgram {
           return Connect(node, address);
         }),
         identity_([this] { return serving_.Probe(); }),
-        controller_(registry_) {}
+        controller_(registry_),
+        cluster_(registry_) {}
 
   absl::Status Start() {
+    if (!config_.link->enrolment_folder.empty()) RETURN_IF_ERROR(StartEnrolment());
     RETURN_IF_ERROR(CheckTlsFiles(config_.link->tls, {Holder::Role::kController, ""}));
     ASSIGN_OR_RETURN(SocketClaim claim, SocketClaim::Take(config_.socket_path));
     claim_.emplace(std::move(claim));
+    RETURN_IF_ERROR(EnsureWritableFolder(config_.run_folder, "choose another --run-folder"));
+    ASSIGN_OR_RETURN(SocketClaim admin, SocketClaim::Take(config_.admin_socket, "--admin-socket"));
+    admin_claim_.emplace(std::move(admin));
     ASSIGN_OR_RETURN(http_, StartHttp(config_, metrics_, serving_));
-    ASSIGN_OR_RETURN(link_server_, listening_.OnLink({&registry_}));
+    std::vector<grpc::Service*> services{&registry_};
+    if (enrolment_) services.push_back(enrolment_.get());
+    ASSIGN_OR_RETURN(link_server_, listening_.OnLink(services, ClientCertificate::kOptional));
     ASSIGN_OR_RETURN(server_,
                      listening_.OnSocket(config_.socket_path, *claim_, {&identity_, &controller_}));
+    ASSIGN_OR_RETURN(admin_server_,
+                     listening_.OnSocket(config_.admin_socket, *admin_claim_, {&cluster_}));
     serving_.BeginWithoutPools();
     spdlog::info("holdfast {} serves {} as controller", kDriverVersion, config_.endpoint);
     return absl::OkStatus();
@@ -48,6 +63,7 @@ class ControllerProgram {
     serving_.End();
     absl::Status stopped = server_->Stop();
     stopped.Update(link_server_->Stop());
+    stopped.Update(admin_server_->Stop());
     if (!stopped.ok()) {
       spdlog::error("{}; leaving without it", std::string(stopped.message()));
       std::_Exit(kDidNotStop);
@@ -57,22 +73,49 @@ class ControllerProgram {
   }
 
  private:
+  absl::Status StartEnrolment() {
+    const LinkConfig& link = *config_.link;
+    ASSIGN_OR_RETURN(const ApiAccess access, InClusterAccess(Environment(), ReadSmallFile));
+    api_ = std::make_unique<ApiClient>(access, ReadSmallFile);
+    ASSIGN_OR_RETURN(CertificateAuthority authority,
+                     SharedAuthority(*api_, access.name_space, clock_));
+    authority_.emplace(std::move(authority));
+    ASSIGN_OR_RETURN(const Credentials own, IssueOwn(*authority_, clock_));
+    RETURN_IF_ERROR(KeepCredentials(link, own));
+    keeper_ = std::make_unique<CertificateKeeper>(
+        [this] { return IssueOwn(*authority_, clock_); },
+        [&link](const Credentials& got) { return KeepCredentials(link, got); }, clock_);
+    enrolment_ = std::make_unique<EnrolmentService>(
+        *authority_,
+        [this, &link](const std::string& token) {
+          return NodeOfToken(*api_, token, link.service_account);
+        },
+        clock_);
+    return absl::OkStatus();
+  }
+
   std::shared_ptr<StorageEngine> Connect(const std::string& node, const std::string& address) {
-    const auto credentials = ClientTls(config_.link->tls, {Holder::Role::kNode, node});
+    const auto credentials = listening_.tls().Client({Holder::Role::kNode, node});
     return std::make_shared<RemoteEngine>(AgentChannel(address, credentials), node);
   }
 
   const Config& config_;
   const std::shared_ptr<spdlog::logger> logger_;
+  const SystemClock clock_;
   Serving serving_;
   Metrics metrics_;
   Listening listening_;
   AgentRegistry registry_;
   IdentityService identity_;
   ControllerService controller_;
-  std::optional<SocketClaim> claim_;
+  ClusterService cluster_;
+  std::unique_ptr<ApiClient> api_;
+  std::optional<CertificateAuthority> authority_;
+  std::unique_ptr<CertificateKeeper> keeper_;
+  std::unique_ptr<EnrolmentService> enrolment_;
+  std::optional<SocketClaim> claim_, admin_claim_;
   std::unique_ptr<HttpServer> http_;
-  std::unique_ptr<Server> link_server_, server_;
+  std::unique_ptr<Server> link_server_, server_, admin_server_;
 };
 
 }  // namespace

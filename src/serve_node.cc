@@ -13,6 +13,8 @@
 
 #include "admin/admin_service.h"
 #include "agent/agent_service.h"
+#include "agent/certificate_keeper.h"
+#include "agent/remote_engine.h"
 #include "agent/reporter.h"
 #include "base/build_info.h"
 #include "base/clock.h"
@@ -26,6 +28,7 @@
 #include "os/linux_host.h"
 #include "os/network.h"
 #include "os/process.h"
+#include "os/small_file.h"
 #include "registration/registration_socket.h"
 
 namespace holdfast {
@@ -83,6 +86,25 @@ std::jthread StartRemovingSpoilt(LinuxHost& host) {
                     });
 }
 
+// From whichever replica of the controller answers.
+absl::StatusOr<Credentials> EnrolAtAny(const LinkConfig& link) {
+  const std::optional<std::string> token = ReadSmallFile(link.enrolment_token);
+  if (!token) {
+    return absl::UnavailableError(
+        fmt::format("--enrol-token: expected a token in {}, found none", link.enrolment_token));
+  }
+  ASSIGN_OR_RETURN(const auto hosts, ResolveHost(link.controller.host));
+  absl::Status last = absl::UnavailableError("the controller has no address");
+  for (const std::string& host : hosts) {
+    const auto tls = EnrolmentTls(link.enrolment_authority, {Holder::Role::kController, ""});
+    absl::StatusOr<Credentials> got =
+        Enrol(AgentChannel(JoinHostPort({host, link.controller.port}), tls), *token);
+    if (got.ok()) return got;
+    last = got.status();
+  }
+  return last;
+}
+
 class NodeProgram {
  public:
   explicit NodeProgram(const Config& config)
@@ -110,6 +132,7 @@ class NodeProgram {
     serving_.End();
     registration_.reset();  // kubelet learns it before its calls are refused
     if (reporter_) reporter_->Stop();
+    keeper_.reset();
     if (const absl::Status stopped = StopServers(); !stopped.ok()) {
       // What it left half-done stands in the catalog; the next start finishes or undoes it.
       spdlog::error("{}; leaving without it", std::string(stopped.message()));
@@ -164,8 +187,13 @@ class NodeProgram {
   // A link that cannot work ends nothing: volumes are staged and published without a controller.
   std::unique_ptr<Reporter> MakeReporter() {
     const LinkConfig& link = *config_.link;
-    const absl::Status files = CheckTlsFiles(link.tls, {Holder::Role::kNode, config_.node_id});
-    if (!files.ok()) {
+    if (!link.enrolment_folder.empty()) {
+      keeper_ = std::make_unique<CertificateKeeper>(
+          [&link] { return EnrolAtAny(link); },
+          [&link](const Credentials& got) { return KeepCredentials(link, got); }, clock_);
+    } else if (const absl::Status files =
+                   CheckTlsFiles(link.tls, {Holder::Role::kNode, config_.node_id});
+               !files.ok()) {
       spdlog::error("no controller can be spoken to until this is mended: {}",
                     std::string(files.message()));
     }
@@ -173,7 +201,7 @@ class NodeProgram {
     options.node = config_.node_id;
     options.address = link.address;
     options.controller = link.controller;
-    options.credentials = ClientTls(link.tls, {Holder::Role::kController, ""});
+    options.credentials = listening_.tls().Client({Holder::Role::kController, ""});
     options.resolve = ResolveHost;
     return std::make_unique<Reporter>(*engine_, std::move(options));
   }
@@ -185,7 +213,8 @@ class NodeProgram {
     if (config_.mode == Config::Mode::kAll) services.push_back(controller_.get());
     ASSIGN_OR_RETURN(server_, listening_.OnSocket(config_.socket_path, *claim_, services));
     if (!config_.link) return absl::OkStatus();
-    ASSIGN_OR_RETURN(agent_server_, listening_.OnLink({agent_.get()}));
+    ASSIGN_OR_RETURN(agent_server_,
+                     listening_.OnLink({agent_.get()}, ClientCertificate::kRequired));
     reporter_->Start();
     return absl::OkStatus();
   }
@@ -220,6 +249,7 @@ class NodeProgram {
   std::unique_ptr<LinuxHost> host_;
   std::unique_ptr<ImageEngine> engine_;
   std::unique_ptr<HttpServer> http_;  // a scrape asks the engine
+  std::unique_ptr<CertificateKeeper> keeper_;
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<IdentityService> identity_;
   std::unique_ptr<SingleNode> nodes_;

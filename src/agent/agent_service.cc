@@ -52,6 +52,18 @@ absl::Status AgentService::Handle(const agent::v1::ListVolumesRequest& request,
   return absl::OkStatus();
 }
 
+absl::Status AgentService::Handle(const agent::v1::ListRefusedVolumesRequest&,
+                                  agent::v1::ListRefusedVolumesResponse& response) {
+  ASSIGN_OR_RETURN(const auto volumes, engine_.RefusedVolumes());
+  for (const RefusedVolume& volume : volumes) {
+    agent::v1::RefusedVolume& wire = *response.add_volumes();
+    wire.set_id(volume.id);
+    for (const auto& [key, value] : volume.labels) (*wire.mutable_labels())[key] = value;
+    wire.set_sentence(volume.sentence);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status AgentService::Handle(const agent::v1::CreateSnapshotRequest& request,
                                   agent::v1::CreateSnapshotResponse& response) {
   ASSIGN_OR_RETURN(const Snapshot snapshot,

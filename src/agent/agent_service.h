@@ -31,6 +31,7 @@ class AgentService final : public agent::v1::Storage::Service {
   HOLDFAST_RPC(ExpandVolume)
   HOLDFAST_RPC(FindVolume)
   HOLDFAST_RPC(ListVolumes)
+  HOLDFAST_RPC(ListRefusedVolumes)
   HOLDFAST_RPC(CreateSnapshot)
   HOLDFAST_RPC(DeleteSnapshot)
   HOLDFAST_RPC(FindSnapshot)
@@ -53,6 +54,8 @@ class AgentService final : public agent::v1::Storage::Service {
                       agent::v1::FindVolumeResponse& response);
   absl::Status Handle(const agent::v1::ListVolumesRequest& request,
                       agent::v1::ListVolumesResponse& response);
+  absl::Status Handle(const agent::v1::ListRefusedVolumesRequest& request,
+                      agent::v1::ListRefusedVolumesResponse& response);
   absl::Status Handle(const agent::v1::CreateSnapshotRequest& request,
                       agent::v1::CreateSnapshotResponse& response);
   absl::Status Handle(const agent::v1::DeleteSnapshotRequest& request,

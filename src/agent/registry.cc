@@ -17,8 +17,9 @@ namespace holdfast {
 namespace {
 
 bool HasPoolWithUuid(const StorageNodes::Node& node, std::string_view uuid) {
-  return std::any_of(node.pools.begin(), node.pools.end(),
-                     [&](const PoolStatus& pool) { return pool.uuid == uuid; });
+  // A pool that could not even be read has none.
+  return !uuid.empty() && std::any_of(node.pools.begin(), node.pools.end(),
+                                      [&](const PoolStatus& pool) { return pool.uuid == uuid; });
 }
 
 }  // namespace

@@ -134,6 +134,16 @@ absl::StatusOr<std::vector<ListedVolume>> RemoteEngine::ListVolumes(std::string_
   return InPages<ListedVolume>(after, limit, ask);
 }
 
+absl::StatusOr<std::vector<RefusedVolume>> RemoteEngine::RefusedVolumes() {
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::Storage::Stub::ListRefusedVolumes,
+                                             agent::v1::ListRefusedVolumesRequest(), limits_.ask));
+  std::vector<RefusedVolume> volumes;
+  for (const agent::v1::RefusedVolume& wire : response.volumes()) {
+    volumes.push_back({wire.id(), {wire.labels().begin(), wire.labels().end()}, wire.sentence()});
+  }
+  return volumes;
+}
+
 absl::StatusOr<Snapshot> RemoteEngine::CreateSnapshot(const std::string& name,
                                                       std::string_view volume_id) {
   agent::v1::CreateSnapshotRequest request;

@@ -38,6 +38,7 @@ class RemoteEngine final : public StorageEngine {
   absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) override;
   absl::StatusOr<std::vector<ListedVolume>> ListVolumes(std::string_view after,
                                                         uint64_t limit) override;
+  absl::StatusOr<std::vector<RefusedVolume>> RefusedVolumes() override;
   absl::StatusOr<Snapshot> CreateSnapshot(const std::string& name,
                                           std::string_view volume_id) override;
   absl::Status DeleteSnapshot(std::string_view id) override;

@@ -15,12 +15,6 @@ namespace {
 
 constexpr std::chrono::seconds kTimeout{5};
 
-// "1.2.3.4:5", "[::1]:5".
-std::string Joined(const std::string& host, int port) {
-  const bool ipv6 = host.find(':') != std::string::npos;
-  return ipv6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
-}
-
 }  // namespace
 
 Reporter::Reporter(StorageEngine& engine, ReporterOptions options)
@@ -78,7 +72,7 @@ void Reporter::FindReplicas() {
   if (!trouble.empty()) return;  // those that are known may still be there
   std::set<std::string> found;
   for (const std::string& host : *hosts) {
-    const std::string address = Joined(host, options_.controller.port);
+    const std::string address = JoinHostPort({host, options_.controller.port});
     found.insert(address);
     Replica& replica = replicas_[address];
     if (replica.stub == nullptr) {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/security/server_credentials.h"
+#include "grpcpp/security/tls_certificate_provider.h"
 #include "grpcpp/server_context.h"
 #include "pki/certificates.h"
 
@@ -24,16 +25,34 @@ struct TlsFiles {
   std::string private_key;
 };
 
-// Called once, before anything of gRPC: from then on this process speaks TLS 1.3 only
-// (docs/adr/0013 says how, and a test how it is known).
+// From then on this process speaks TLS 1.3 only (docs/adr/0013 says how, and a test how it is
+// known). What makes credentials here calls it; a program calls it once before it has threads,
+// which may read the environment that it writes.
 void RequireTls13();
 
-// A server that lets nobody in without a certificate of the authority. Whose it is, each handler
-// asks with RequireRole.
-std::shared_ptr<grpc::ServerCredentials> ServerTls(const TlsFiles& files);
+enum class ClientCertificate { kRequired, kOptional };
 
-// A client that speaks to nobody but `expected`.
-std::shared_ptr<grpc::ChannelCredentials> ClientTls(const TlsFiles& files, const Holder& expected);
+// One end of the link, whose files are watched by one thread however many servers and channels use
+// them.
+class LinkTls {
+ public:
+  explicit LinkTls(const TlsFiles& files);
+
+  // A server that lets nobody in with a certificate that the authority did not sign, or that has
+  // expired. Whose it is, each handler asks with RequireRole. kOptional also lets in who has none:
+  // only enrolment serves them.
+  std::shared_ptr<grpc::ServerCredentials> Server(
+      ClientCertificate client = ClientCertificate::kRequired) const;
+  // A client that speaks to nobody but `expected`.
+  std::shared_ptr<grpc::ChannelCredentials> Client(const Holder& expected) const;
+
+ private:
+  std::shared_ptr<grpc::experimental::CertificateProviderInterface> watcher_;
+};
+
+// A client without a certificate of its own, to enrol. `authority`: path of a PEM file.
+std::shared_ptr<grpc::ChannelCredentials> EnrolmentTls(const std::string& authority,
+                                                       const Holder& expected);
 
 // Who calls, by the certificate that the handshake has verified. UNAUTHENTICATED: nobody that
 // pki/certificates.h knows. PERMISSION_DENIED: somebody of another role.

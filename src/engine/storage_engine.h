@@ -52,6 +52,13 @@ struct PoolStatus {
   uint64_t stops = 0;            // since the server began
 };
 
+// A volume whose stage was refused, and which nobody has acknowledged since.
+struct RefusedVolume {
+  std::string id;
+  std::map<std::string, std::string> labels;
+  std::string sentence;
+};
+
 struct CapacityAnswer {
   uint64_t available_bytes = 0;       // what can still be promised in all fitting pools
   uint64_t maximum_volume_bytes = 0;  // the largest single volume
@@ -77,6 +84,9 @@ class StorageEngine {
   virtual absl::StatusOr<std::optional<Volume>> FindVolume(std::string_view id) = 0;
   virtual absl::StatusOr<std::vector<ListedVolume>> ListVolumes(std::string_view after,
                                                                 uint64_t limit) = 0;
+
+  // In all pools, ordered by id.
+  virtual absl::StatusOr<std::vector<RefusedVolume>> RefusedVolumes() = 0;
 
   // Blocks until cut and durable. ALREADY_EXISTS: same name, other source. NOT_FOUND: no such
   // volume.

@@ -90,6 +90,13 @@ absl::StatusOr<HostPort> ParseHostPort(const std::string& text) {
   return result;
 }
 
+std::string JoinHostPort(const HostPort& address) {
+  if (address.host.empty()) return fmt::format("0.0.0.0:{}", address.port);
+  const bool ipv6 = address.host.find(':') != std::string::npos;
+  return ipv6 ? fmt::format("[{}]:{}", address.host, address.port)
+              : fmt::format("{}:{}", address.host, address.port);
+}
+
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HostPort& address,
                                                               const Metrics& metrics,
                                                               std::function<absl::Status()> ready) {

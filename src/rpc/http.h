@@ -18,6 +18,8 @@ struct HostPort {
 
 // "HOST:PORT", ":PORT" or "[IPV6]:PORT". INVALID_ARGUMENT with one line.
 absl::StatusOr<HostPort> ParseHostPort(const std::string& text);
+// The reverse, "0.0.0.0" for no host.
+std::string JoinHostPort(const HostPort& address);
 
 // Thread-safe. /healthz is 200 as long as the process answers; /readyz is 200 or, with the sentence
 // of `ready`, 503. Plain text; GET and HEAD only.

@@ -48,7 +48,8 @@ void Redact(Message& message) {
   std::vector<const FieldDescriptor*> fields;
   reflection.ListFields(message, &fields);
   for (const FieldDescriptor* field : fields) {
-    if (field->options().GetExtension(csi::v1::csi_secret)) {
+    if (field->options().GetExtension(csi::v1::csi_secret) ||
+        field->name() == "service_account_token") {
       reflection.ClearField(&message, field);
     } else if (field->name() == "mount_flags" && field->is_repeated()) {
       // They may hold secrets as well (CSI specification, VolumeCapability): names are enough.

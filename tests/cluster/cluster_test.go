@@ -32,6 +32,7 @@ func TestCluster(t *testing.T) {
 		{"A volume changed while it was put away reaches no pod and kubelet says why", (*world).changedVolume},
 		{"A staged volume that kubelet forgot is deleted", (*world).forgottenVolume},
 		{"Every program is killed and restarted under the pods", (*world).restarts},
+		{"The driver becomes a controller and the node's agent under the pods", (*world).splitDriver},
 		{"Pods come back with everything acknowledged after a reboot of the node", (*world).reboot},
 		{"Deleted objects leave nothing behind", (*world).deleteEverything},
 	} {

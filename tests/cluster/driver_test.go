@@ -62,10 +62,14 @@ func (w *world) startDriver(t *testing.T) {
 			t.Fatalf("pool init: %v: %s", err, output)
 		}
 	}
-	w.driver = w.onNode("driver", filepath.Join(w.binaries, "holdfast"), "all", "--pool", w.pool(),
-		"--endpoint", "unix://"+w.csiSocket(), "--node-id", nodeName, "--kubelet-root", kubeletRoot,
-		"--run-folder", runFolder, "--trash-grace", "0",
-		"--kubelet-registration", kubeletRoot+"/plugins_registry")
+	mode, more := "all", []string(nil)
+	if w.split {
+		mode, more = "node", w.nodeArguments()
+	}
+	w.driver = w.onNode("driver", append([]string{filepath.Join(w.binaries, "holdfast"), mode,
+		"--pool", w.pool(), "--endpoint", "unix://" + w.csiSocket(), "--node-id", nodeName,
+		"--kubelet-root", kubeletRoot, "--run-folder", runFolder, "--trash-grace", "0",
+		"--kubelet-registration", kubeletRoot + "/plugins_registry"}, more...)...)
 	w.driver.start(t)
 	await(t, 30*time.Second, "the driver to serve", func() (bool, string) {
 		_, err := os.Stat(w.csiSocket())
@@ -81,6 +85,9 @@ func (w *world) holdfastctl(arguments ...string) (string, error) {
 func (w *world) startSidecars(t *testing.T) {
 	t.Helper()
 	socket, config := "--csi-address="+w.csiSocket(), "--kubeconfig="+w.authority.kubeconfig("admin")
+	if w.split {
+		socket = "--csi-address=" + w.controllerSocket()
+	}
 	add := func(name string, arguments ...string) {
 		argv := append([]string{filepath.Join(w.programs, name), config, "--v=2"}, arguments...)
 		sidecar := w.inWorld(name, argv...)

@@ -31,6 +31,7 @@ func (w *world) deleteEverything(t *testing.T) {
 	for _, s := range snapshots.Items {
 		w.deleteSnapshot(t, s.GetName())
 	}
+	must(t, w.client.CoreV1().Pods(installation).Delete(ctx, agentAccount, metav1.DeleteOptions{}))
 	w.checkNothingLeft(t)
 }
 

@@ -31,7 +31,10 @@ type world struct {
 	node       *node
 	containerd *program
 	kubelet    *program
-	driver     *program
+	driver     *program // "holdfast all", or "holdfast node" once it is split
+	controller *program
+	split      bool
+	secrets    []string // that may stand in no log
 	sidecars   []*program
 
 	config  *rest.Config
@@ -194,7 +197,7 @@ func (w *world) end(t *testing.T) {
 	for _, sidecar := range w.sidecars {
 		sidecar.end(t, syscall.SIGTERM)
 	}
-	for _, p := range []*program{w.driver, w.kubelet, w.containerd, w.scheduler, w.controllers,
+	for _, p := range []*program{w.driver, w.controller, w.kubelet, w.containerd, w.scheduler, w.controllers,
 		w.apiServer, w.etcd} {
 		if p != nil {
 			p.end(t, syscall.SIGKILL)

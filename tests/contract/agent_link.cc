@@ -24,7 +24,7 @@ AgentLink::AgentLink(StorageEngine& engine) : service_(engine) {
   const Holder node{Holder::Role::kNode, kNode};
   ServerOptions options;
   options.address = "127.0.0.1:0";
-  options.credentials = ServerTls(Pki().FilesOf(node));
+  options.credentials = LinkTls(Pki().FilesOf(node)).Server();
   auto server = Server::Start(options, {&service_}, {});
   if (!server.ok()) {
     std::fprintf(stderr, "agent: %s\n", std::string(server.status().message()).c_str());
@@ -33,7 +33,7 @@ AgentLink::AgentLink(StorageEngine& engine) : service_(engine) {
   server_ = *std::move(server);
   remote_ = std::make_unique<RemoteEngine>(
       AgentChannel("127.0.0.1:" + std::to_string(server_->port()),
-                   ClientTls(Pki().FilesOf({Holder::Role::kController, ""}), node)),
+                   LinkTls(Pki().FilesOf({Holder::Role::kController, ""})).Client(node)),
       kNode);
 }
 

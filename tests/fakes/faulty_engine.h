@@ -28,6 +28,7 @@ class FaultyEngine final : public StorageEngine {
   MUTATING(absl::StatusOr<Volume>, ExpandVolume, (std::string_view id, const CapacityRange& range), (id, range))
   READING(absl::StatusOr<std::optional<Volume>>, FindVolume, (std::string_view id), (id))
   READING(absl::StatusOr<std::vector<ListedVolume>>, ListVolumes, (std::string_view after, uint64_t limit), (after, limit))
+  READING(absl::StatusOr<std::vector<RefusedVolume>>, RefusedVolumes, (), ())
   MUTATING(absl::StatusOr<Snapshot>, CreateSnapshot, (const std::string& name, std::string_view volume_id), (name, volume_id))
   MUTATING(absl::Status, DeleteSnapshot, (std::string_view id), (id))
   READING(absl::StatusOr<std::optional<Snapshot>>, FindSnapshot, (std::string_view id), (id))

@@ -157,6 +157,11 @@ TEST_F(Registry, PoolOfTwoNodes_IsServedOnNeither_UntilOneGoes) {
   EXPECT_EQ(registry_.NodeOfPool(kPool)->name, "b");
 }
 
+TEST_F(Registry, PoolsThatCouldNotBeRead_AreNotOneAndTheSame) {
+  MustTake("a", {""});
+  EXPECT_EQ(MustTake("b", {""}).contested_size(), 0);
+}
+
 TEST_F(Registry, AgentOfANewerRelease_IsNotMisread) {
   agent::v1::ReportRequest request = Request("a", {kPool});
   request.mutable_pools(0)->set_watermark(static_cast<agent::v1::Watermark>(77));

@@ -29,12 +29,10 @@ const Holder kNodeB{Holder::Role::kNode, "node-b"};
 
 class AgentTls : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { RequireTls13(); }
-
   AgentTls() {
     ServerOptions options;
     options.address = "127.0.0.1:0";
-    options.credentials = ServerTls(server_files_);
+    options.credentials = LinkTls(server_files_).Server();
     auto server = Server::Start(options, {&service_}, {});
     EXPECT_OK(server);
     server_ = *std::move(server);
@@ -43,7 +41,7 @@ class AgentTls : public ::testing::Test {
   std::string Address() const { return fmt::format("127.0.0.1:{}", server_->port()); }
   // What a call says that is made with that certificate to whoever is `expected` there.
   absl::Status CallWith(const TlsFiles& files, const Holder& expected) {
-    RemoteEngine remote(AgentChannel(Address(), ClientTls(files, expected)), "node-a");
+    RemoteEngine remote(AgentChannel(Address(), LinkTls(files).Client(expected)), "node-a");
     return remote.ListVolumes("", 1).status();
   }
   // Output of openssl s_client, whatever its exit.
@@ -133,7 +131,7 @@ TEST_F(AgentTls, RenewedCertificate_IsUsedWithoutARestart) {
 
 TEST_F(AgentTls, AgentThatIsGone_IsUnavailable_AndNamed) {
   const TlsFiles files = pki_.FilesOf(kController);
-  RemoteEngine remote(AgentChannel(Address(), ClientTls(files, kNodeA)), "node-a");
+  RemoteEngine remote(AgentChannel(Address(), LinkTls(files).Client(kNodeA)), "node-a");
   EXPECT_OK(remote.ListVolumes("", 1));
   server_.reset();
   const absl::Status status = remote.ListVolumes("", 1).status();
@@ -146,7 +144,7 @@ TEST_F(AgentTls, AgentThatIsGone_IsUnavailable_AndNamed) {
 TEST_F(AgentTls, LongRefusal_ArrivesWhole) {
   std::string id(3000, '\xff');
   const auto remote = std::make_unique<RemoteEngine>(
-      AgentChannel(Address(), ClientTls(pki_.FilesOf(kController), kNodeA)), "node-a");
+      AgentChannel(Address(), LinkTls(pki_.FilesOf(kController)).Client(kNodeA)), "node-a");
   const absl::Status far = remote->ExpandVolume(id, {}).status();
   const absl::Status near = engine_.ExpandVolume(id, {}).status();
   EXPECT_EQ(far.code(), near.code());

@@ -34,11 +34,17 @@ TEST(NodeStageVolume, RootChangedWhilePutAway_IsRefusedWordForWordUntilAcknowled
   EXPECT_EQ(rig.Stage(id).error_message(), first.error_message());
   rig.Restart();
   EXPECT_EQ(rig.Stage(id).error_message(), first.error_message());
+  const auto refused = rig.engine->RefusedVolumes();
+  ASSERT_TRUE(refused.ok());
+  ASSERT_EQ(refused->size(), 1U);
+  EXPECT_EQ(refused->front().id, id);
+  EXPECT_EQ(refused->front().sentence, first.error_message());
 
   auto local = rig.engine->FindLocal(id);
   ASSERT_TRUE(local.ok());
   ASSERT_TRUE(AcknowledgeVerdict(local->volume.stage, Acknowledged::kAsFound).ok());
   ASSERT_TRUE(local->pool->catalog->UpdateVolume(local->volume).ok());
+  EXPECT_TRUE(rig.engine->RefusedVolumes()->empty());
   // Acknowledged was 0700, and the root is 0755 again by now.
   ExpectRefused(rig.Stage(id), StatusCode::FAILED_PRECONDITION,
                 "expected mode 0700, found mode 0755");

@@ -14,13 +14,13 @@ constexpr char kNoServer[] = "expected a running server, found none";
 
 }  // namespace
 
-absl::Status CallStub(const std::string& socket,
-                      const std::function<grpc::Status(AdminStub&, grpc::ClientContext*)>& call) {
+absl::Status CallOver(
+    const std::string& socket,
+    const std::function<grpc::Status(const Channel&, grpc::ClientContext*)>& call) {
   const auto channel = grpc::CreateChannel("unix:" + socket, grpc::InsecureChannelCredentials());
-  const auto stub = admin::v1::Admin::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kLongestCall);
-  const grpc::Status status = call(*stub, &context);
+  const grpc::Status status = call(channel, &context);
   if (status.ok()) return absl::OkStatus();
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
       channel->GetState(false) != GRPC_CHANNEL_READY) {
@@ -28,6 +28,12 @@ absl::Status CallStub(const std::string& socket,
         "admin socket {}: {}; start it, or name its socket with --admin-socket (changes "
         "are made by the server that has the pools)",
         socket, kNoServer));
+  }
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    return absl::FailedPreconditionError(fmt::format(
+        "admin socket {}: expected a server that offers this, found another; 'cluster' asks a "
+        "controller, everything else is asked of the node that has the pool",
+        socket));
   }
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }

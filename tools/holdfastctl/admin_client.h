@@ -7,23 +7,28 @@
 
 #include "absl/status/status.h"
 #include "ctl.h"
+#include "grpcpp/channel.h"
 #include "proto/admin/admin.grpc.pb.h"
+#include "proto/admin/cluster.grpc.pb.h"
 
 namespace holdfast::ctl {
 
 using AdminStub = admin::v1::Admin::Stub;
+using ClusterStub = admin::v1::Cluster::Stub;
 
 // One call; what the server refused, with its code. NOT_FOUND in one sentence when no server
 // answers there (IsNoServer tells it from the server's own).
-absl::Status CallStub(const std::string& socket,
-                      const std::function<grpc::Status(AdminStub&, grpc::ClientContext*)>& call);
+using Channel = std::shared_ptr<grpc::Channel>;
+absl::Status CallOver(
+    const std::string& socket,
+    const std::function<grpc::Status(const Channel&, grpc::ClientContext*)>& call);
 
-template <typename Call, typename Answer>
+template <typename Stub, typename Call, typename Answer>
 absl::Status CallServer(const Request& request,
-                        grpc::Status (AdminStub::*method)(grpc::ClientContext*, const Call&,
-                                                          Answer*),
+                        grpc::Status (Stub::*method)(grpc::ClientContext*, const Call&, Answer*),
                         const Call& call, Answer& answer) {
-  return CallStub(request.admin_socket, [&](AdminStub& stub, grpc::ClientContext* context) {
+  return CallOver(request.admin_socket, [&](const Channel& channel, grpc::ClientContext* context) {
+    Stub stub(channel);
     return (stub.*method)(context, call, &answer);
   });
 }

@@ -20,15 +20,17 @@ using Command = absl::Status (*)(const Request&, Surroundings&);
 constexpr std::string_view kKnownVariables[] = {
     "HOLDFAST_ADMIN_SOCKET",     "HOLDFAST_AGENT_ADDRESS",
     "HOLDFAST_AGENT_LISTEN",     "HOLDFAST_CONTROLLER",
-    "HOLDFAST_ENDPOINT",         "HOLDFAST_FREEZE_DEADLINE",
+    "HOLDFAST_ENDPOINT",         "HOLDFAST_ENROL_SERVICE_ACCOUNT",
+    "HOLDFAST_ENROL_TOKEN",      "HOLDFAST_FREEZE_DEADLINE",
     "HOLDFAST_HTTP_LISTEN",      "HOLDFAST_KUBELET_REGISTRATION",
     "HOLDFAST_KUBELET_ROOT",     "HOLDFAST_LOG_FORMAT",
     "HOLDFAST_LOG_LEVEL",        "HOLDFAST_MAX_VOLUMES",
     "HOLDFAST_NODE_ID",          "HOLDFAST_POOL",
     "HOLDFAST_REGISTRY_LISTEN",  "HOLDFAST_RUN_FOLDER",
     "HOLDFAST_SHUTDOWN_TIMEOUT", "HOLDFAST_TLS_CA",
-    "HOLDFAST_TLS_CERT",         "HOLDFAST_TLS_KEY",
-    "HOLDFAST_TRASH_GRACE",      "HOLDFAST_TRIM_INTERVAL",
+    "HOLDFAST_TLS_CERT",         "HOLDFAST_TLS_FOLDER",
+    "HOLDFAST_TLS_KEY",          "HOLDFAST_TRASH_GRACE",
+    "HOLDFAST_TRIM_INTERVAL",
 };
 
 absl::Status CheckEnvironment(const std::map<std::string, std::string>& environment) {
@@ -88,6 +90,8 @@ class CommandLine {
     AddTrashCommands();
     AddOrphanCommands();
     AddPkiCommands();
+    CLI::App* cluster = Group("cluster", "What a controller knows of its nodes");
+    Leaf(cluster, "status", "Show nodes, pools, space and refused volumes", ClusterStatusCommand);
     Leaf(&app_, "doctor", "Compare catalog, pool and kernel; tell what is wrong and what helps",
          DoctorCommand)
         ->add_flag("--fix", request.fix, "Do what is offered");
@@ -261,7 +265,8 @@ int Run(const std::vector<std::string>& arguments, Surroundings& surroundings) {
     line.request.admin_socket = AdminSocketOf(surroundings.environment);
   }
   // What a refusal says is typed as it stands: the server knows its pools.
-  const Command without_pool[] = {AcknowledgeVolumeCommand, InitPkiCommand, IssuePkiCommand};
+  const Command without_pool[] = {AcknowledgeVolumeCommand, ClusterStatusCommand, InitPkiCommand,
+                                  IssuePkiCommand};
   if (line.request.pools.empty() && std::find(std::begin(without_pool), std::end(without_pool),
                                               line.command) == std::end(without_pool)) {
     return Misused("expected --pool PATH or HOLDFAST_POOL, found neither", surroundings.err);

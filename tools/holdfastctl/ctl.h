@@ -70,6 +70,7 @@ absl::Status ListOrphansCommand(const Request& request, Surroundings& surroundin
 absl::Status AdoptOrphanCommand(const Request& request, Surroundings& surroundings);
 absl::Status InitPkiCommand(const Request& request, Surroundings& surroundings);
 absl::Status IssuePkiCommand(const Request& request, Surroundings& surroundings);
+absl::Status ClusterStatusCommand(const Request& request, Surroundings& surroundings);
 absl::Status DoctorCommand(const Request& request, Surroundings& surroundings);
 
 // The catalog of the pool in that folder.

@@ -39,6 +39,10 @@ class FakeEngine final : public StorageEngine {
                                           std::string_view volume_id) override;
   absl::Status DeleteSnapshot(std::string_view id) override;
   absl::StatusOr<std::optional<Snapshot>> FindSnapshot(std::string_view id) override;
+  // Nothing is staged here.
+  absl::StatusOr<std::vector<RefusedVolume>> RefusedVolumes() override {
+    return std::vector<RefusedVolume>();
+  }
   absl::StatusOr<std::vector<Snapshot>> ListSnapshots(const SnapshotFilter& filter,
                                                       std::string_view after,
                                                       uint64_t limit) override;

@@ -258,6 +258,19 @@ absl::StatusOr<std::vector<ListedVolume>> ImageEngine::ListVolumes(std::string_v
   return all;
 }
 
+absl::StatusOr<std::vector<RefusedVolume>> ImageEngine::RefusedVolumes() {
+  std::vector<RefusedVolume> refused;
+  for (const auto& pool : pools_) {
+    ASSIGN_OR_RETURN(const auto volumes, pool->catalog->AllVolumes());
+    for (const Volume& volume : volumes) {
+      if (volume.state != ObjectState::kReady || !volume.stage.verdict) continue;
+      refused.push_back({volume.id, volume.labels, volume.stage.verdict->sentence});
+    }
+  }
+  KeepPage(refused, /*limit=*/0);
+  return refused;
+}
+
 absl::StatusOr<std::vector<Snapshot>> ImageEngine::ListSnapshots(const SnapshotFilter& filter,
                                                                  std::string_view after,
                                                                  uint64_t limit) {

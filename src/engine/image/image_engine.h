@@ -46,6 +46,7 @@ class ImageEngine final : public StorageEngine {
                                           std::string_view volume_id) override;
   absl::Status DeleteSnapshot(std::string_view id) override;
   absl::StatusOr<std::optional<Snapshot>> FindSnapshot(std::string_view id) override;
+  absl::StatusOr<std::vector<RefusedVolume>> RefusedVolumes() override;
   absl::StatusOr<std::vector<Snapshot>> ListSnapshots(const SnapshotFilter& filter,
                                                       std::string_view after,
                                                       uint64_t limit) override;

@@ -1,0 +1,105 @@
+// holdfastctl cluster status
+#include <ostream>
+
+#include "admin_client.h"
+#include "base/sizes.h"
+#include "base/status_macros.h"
+#include "ctl.h"
+#include "fmt/format.h"
+#include "text.h"
+
+namespace holdfast::ctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using admin::v1::ClusterNode;
+using admin::v1::ClusterPool;
+using admin::v1::ClusterRefusal;
+
+Json PoolJson(const ClusterPool& pool) {
+  return {{"name", pool.name()},
+          {"uuid", pool.uuid()},
+          {"refusal", Printable(pool.refusal())},
+          {"size_bytes", pool.size_bytes()},
+          {"free_bytes", pool.free_bytes()},
+          {"owed_bytes", pool.owed_bytes()},
+          {"floor_bytes", pool.floor_bytes()},
+          {"trash_bytes", pool.trash_bytes()},
+          {"volumes", pool.volumes()},
+          {"snapshots", pool.snapshots()}};
+}
+
+// What the provisioner passes on of whose volume it is.
+std::string ClaimOf(const ClusterRefusal& volume) {
+  const auto label = [&](const char* key) {
+    const auto found = volume.labels().find(key);
+    return found == volume.labels().end() ? std::string() : found->second;
+  };
+  const std::string name = label("csi.storage.k8s.io/pvc/name");
+  if (name.empty()) return "-";
+  return Printable(label("csi.storage.k8s.io/pvc/namespace") + "/" + name);
+}
+
+Json NodeJson(const ClusterNode& node) {
+  Json pools = Json::array(), refused = Json::array();
+  for (const ClusterPool& pool : node.pools()) pools.push_back(PoolJson(pool));
+  for (const ClusterRefusal& volume : node.refused_volumes()) {
+    refused.push_back(
+        {{"id", volume.volume_id()}, {"claim", ClaimOf(volume)}, {"sentence", volume.sentence()}});
+  }
+  return {{"name", node.name()},       {"address", node.address()},
+          {"version", node.version()}, {"silent_seconds", node.silent_seconds()},
+          {"trouble", node.trouble()}, {"pools", pools},
+          {"refused_volumes", refused}};
+}
+
+void AddPool(const ClusterNode& node, const ClusterPool& pool, Table& table) {
+  const uint64_t spare =
+      SaturatingSubtract(pool.free_bytes(), pool.owed_bytes() + pool.floor_bytes());
+  const char* state = !node.trouble().empty() ? "away" : !pool.refusal().empty() ? "refused" : "ok";
+  table.Add({Printable(node.name()), node.version(), fmt::format("{} s", node.silent_seconds()),
+             Printable(pool.name()), FormatBytes(pool.size_bytes()), FormatBytes(pool.free_bytes()),
+             node.trouble().empty() ? FormatBytes(spare) : "-", fmt::format("{}", pool.volumes()),
+             fmt::format("{}", pool.snapshots()), state});
+}
+
+void Print(const admin::v1::GetClusterStatusResponse& status, std::ostream& out) {
+  Table table({"NODE", "VERSION", "HEARD", "POOL", "SIZE", "FREE", "SPARE", "VOLUMES", "SNAPSHOTS",
+               "STATE"});
+  for (const ClusterNode& node : status.nodes()) {
+    for (const ClusterPool& pool : node.pools()) AddPool(node, pool, table);
+    if (node.pools().empty()) AddPool(node, ClusterPool(), table);
+  }
+  table.Print(out);
+  for (const ClusterNode& node : status.nodes()) {
+    if (!node.trouble().empty()) out << Printable(node.trouble()) << '\n';
+    for (const ClusterPool& pool : node.pools()) {
+      if (pool.refusal().empty()) continue;
+      out << fmt::format("node {}: {}\n", Printable(node.name()), Printable(pool.refusal()));
+    }
+    for (const ClusterRefusal& volume : node.refused_volumes()) {
+      out << fmt::format("node {}, claim {}: {}\n", Printable(node.name()), ClaimOf(volume),
+                         Printable(volume.sentence()));
+    }
+  }
+}
+
+}  // namespace
+
+absl::Status ClusterStatusCommand(const Request& request, Surroundings& surroundings) {
+  admin::v1::GetClusterStatusResponse status;
+  RETURN_IF_ERROR(CallServer(request, &ClusterStub::GetClusterStatus,
+                             admin::v1::GetClusterStatusRequest(), status));
+  if (request.json) {
+    Json nodes = Json::array();
+    for (const ClusterNode& node : status.nodes()) nodes.push_back(NodeJson(node));
+    PrintJson({{"version", status.version()}, {"nodes", nodes}}, surroundings.out);
+  } else if (status.nodes().empty()) {
+    surroundings.out << "no node has reported to this controller\n";
+  } else {
+    Print(status, surroundings.out);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace holdfast::ctl
