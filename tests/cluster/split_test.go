@@ -31,8 +31,13 @@ func (w *world) splitDriver(t *testing.T) {
 	for _, warning := range absences {
 		w.allowWarning(warning)
 	}
+	// Asked for before the controller has heard of its nodes.
+	w.allowWarning("Failed to delete snapshot")
 	w.makeAccounts(t)
 	w.startController(t)
+	for _, sidecar := range w.sidecars {
+		sidecar.end(t, syscall.SIGTERM)
+	}
 	w.driver.end(t, syscall.SIGTERM)
 	w.split = true
 
@@ -47,7 +52,8 @@ func (w *world) splitDriver(t *testing.T) {
 	await(t, patience, "the node to report", func() (bool, string) {
 		return strings.Contains(w.driverLog(t), "takes this node's reports"), tail(w.driver.log, 3)
 	})
-	w.restartSidecars(t)
+	w.sidecars = nil
+	w.startSidecars(t) // which speak to the controller from now on
 	w.awaitRegistration(t)
 
 	// What the controller makes, the node has; and what was there before is as it was.
@@ -193,21 +199,13 @@ func (w *world) nodeArguments() []string {
 		"--tls-folder", runFolder + "/tls", "--enrol-token", w.tokenFile(), "--tls-ca", w.authorityFile()}
 }
 
-// restartSidecars lets them speak to the controller from now on.
-func (w *world) restartSidecars(t *testing.T) {
-	t.Helper()
-	for _, sidecar := range w.sidecars {
-		sidecar.end(t, syscall.SIGTERM)
-	}
-	w.sidecars = nil
-	w.startSidecars(t)
-}
-
 // checkClusterStatus: what the administrator is shown is what the node has.
 func (w *world) checkClusterStatus(t *testing.T) {
 	t.Helper()
-	text, err := exec.Command(filepath.Join(w.binaries, "holdfastctl"), "--admin-socket", w.controllerAdmin(),
-		"cluster", "status", "--json").CombinedOutput()
+	command := exec.Command(filepath.Join(w.binaries, "holdfastctl"), "--admin-socket", w.controllerAdmin(),
+		"cluster", "status", "--json")
+	command.Env = programEnvironment()
+	text, err := command.CombinedOutput()
 	var status struct {
 		Nodes []struct {
 			Name, Address, Trouble string

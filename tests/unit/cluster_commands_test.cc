@@ -147,6 +147,7 @@ TEST_F(ClusterStatus, NodesThatAreThere_AreAsked_AndTheOthersTellWhatTheySaidLas
   EXPECT_EQ(status["nodes"][0]["pools"][0]["name"], "as-reported");
   EXPECT_EQ(status["nodes"][1]["trouble"], "");
   EXPECT_EQ(status["nodes"][1]["pools"][0]["name"], "asked");
+  EXPECT_EQ(status["nodes"][1]["pools"][0]["refusal"], "");
   EXPECT_EQ(status["nodes"][1]["pools"][0]["size_bytes"], uint64_t{1} << 30);
   EXPECT_EQ(Run({"--admin-socket", Socket(), "cluster", "status"}), kExitDone);
   EXPECT_THAT(out_.str(), HasSubstr("away"));

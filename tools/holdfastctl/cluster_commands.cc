@@ -19,7 +19,7 @@ using admin::v1::ClusterRefusal;
 Json PoolJson(const ClusterPool& pool) {
   return {{"name", pool.name()},
           {"uuid", pool.uuid()},
-          {"refusal", Printable(pool.refusal())},
+          {"refusal", pool.refusal().empty() ? "" : Printable(pool.refusal())},
           {"size_bytes", pool.size_bytes()},
           {"free_bytes", pool.free_bytes()},
           {"owed_bytes", pool.owed_bytes()},
