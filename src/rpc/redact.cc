@@ -78,6 +78,8 @@ void Redact(Message& message) {
 std::string LoggableText(const Message& message, size_t limit) {
   const std::unique_ptr<Message> copy(message.New());
   copy->CopyFrom(message);
+  // A field that this version does not know may be a secret of a newer CSI.
+  copy->DiscardUnknownFields();
   Redact(*copy);
   google::protobuf::TextFormat::Printer printer;
   printer.SetSingleLineMode(true);

@@ -16,7 +16,9 @@
 #include "fmt/format.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
+#include "proto/agent/agent.pb.h"
 #include "proto/csi/csi.grpc.pb.h"
+#include "rpc/redact.h"
 #include "rpc/server.h"
 #include "spdlog/sinks/ostream_sink.h"
 
@@ -117,6 +119,29 @@ TEST_F(ObserverTest, AtDebug_TheRequestIsThereAndItsSecretsAreNot) {
   EXPECT_NE(lines[0].find("serviceAccount.Tokens"), std::string::npos);
   EXPECT_NE(lines[0].find("***"), std::string::npos);
   EXPECT_EQ(lines[0].find("hunter"), std::string::npos) << lines[0];
+}
+
+// Found by the fuzzer of "parse": they were printed as numbers and bytes.
+TEST(LoggableText, FieldsOfANewerCsi_AreNotPrinted_ForTheyMayBeSecrets) {
+  csi::v1::CreateVolumeRequest request = RequestWithSecrets();
+  constexpr int kNewer = 4000;
+  request.GetReflection()->MutableUnknownFields(&request)->AddLengthDelimited(kNewer, "hunter5");
+  csi::v1::VolumeCapability& nested = *request.add_volume_capabilities();
+  nested.mutable_mount()->set_fs_type("xfs");
+  nested.GetReflection()->MutableUnknownFields(&nested)->AddLengthDelimited(kNewer, "hunter6");
+  const std::string text = LoggableText(request, 4096);
+  EXPECT_NE(text.find("xfs"), std::string::npos) << text;
+  EXPECT_EQ(text.find("hunter"), std::string::npos) << text;
+  EXPECT_EQ(text.find("4000"), std::string::npos) << text;
+}
+
+TEST(LoggableText, TokenOfANodeThatEnrols_IsNotPrinted) {
+  agent::v1::EnrolRequest request;
+  request.set_service_account_token("hunter7");
+  request.set_signing_request("wish");
+  const std::string text = LoggableText(request, 4096);
+  EXPECT_NE(text.find("wish"), std::string::npos) << text;
+  EXPECT_EQ(text.find("hunter"), std::string::npos) << text;
 }
 
 TEST_F(ObserverTest, AFailure_IsAWarningWithItsMessage) {
