@@ -61,7 +61,7 @@ absl::Status NoCandidate(StorageNodes& nodes, const NodeChoice& choice, const st
 // The first that has room.
 class Attempts {
  public:
-  Attempts(const VolumeRequest& request) : request_(request) {}
+  explicit Attempts(const VolumeRequest& request) : request_(request) {}
 
   // Whether that is the answer; else the next node is to be tried.
   bool On(const Node& node) {
@@ -101,6 +101,20 @@ absl::StatusOr<PlacedVolume> CreateCopy(StorageNodes& nodes, const NodeChoice& c
   return PlacedVolume{std::move(volume), node.name};
 }
 
+// The node of `candidates` that has a volume of that name: what is free, and so the order of the
+// nodes, may have changed since. One that cannot be asked now does not keep the others from being
+// used.
+const Node* HolderOf(const std::string& name, const std::vector<Node>& candidates) {
+  for (const Node& node : candidates) {
+    for (const PoolStatus& pool : node.pools) {
+      if (pool.uuid.empty()) continue;
+      const auto found = node.engine->FindVolume(MakeId(ObjectKind::kVolume, pool.uuid, name));
+      if (found.ok() && found->has_value()) return &node;
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 bool HasPool(const StorageNodes::Node& node, const std::string& name) {
@@ -114,15 +128,27 @@ bool HasPool(const StorageNodes::Node& node, const std::string& name) {
 absl::StatusOr<PlacedVolume> CreateSomewhere(StorageNodes& nodes, const NodeChoice& choice,
                                              const VolumeRequest& request) {
   if (request.source.kind != Source::Kind::kNone) return CreateCopy(nodes, choice, request);
-  Attempts attempts(request);
+  std::vector<Node> candidates;
+  absl::Status away;  // of a preferred node, before which nothing less preferred is tried
   for (const std::string& name : choice.preferred) {
-    const absl::StatusOr<Node> node = nodes.FindNode(name);
-    if (absl::IsUnavailable(node.status())) return node.status();
-    if (node.ok() && attempts.On(*node)) return attempts.answer();
+    absl::StatusOr<Node> node = nodes.FindNode(name);
+    if (node.ok()) candidates.push_back(*std::move(node));
+    if (!absl::IsUnavailable(node.status())) continue;
+    away = node.status();
+    break;
   }
-  for (const Node& node : Others(nodes, choice)) {
+  if (away.ok()) {
+    for (Node& node : Others(nodes, choice)) candidates.push_back(std::move(node));
+  }
+  Attempts attempts(request);
+  if (const Node* holder = candidates.size() > 1 ? HolderOf(request.name, candidates) : nullptr) {
+    attempts.On(*holder);
+    if (attempts.any()) return attempts.answer();
+  }
+  for (const Node& node : candidates) {
     if (attempts.On(node)) return attempts.answer();
   }
+  if (!away.ok()) return away;
   if (attempts.any()) return attempts.answer();
   return NoCandidate(nodes, choice, request.parameters.pool);
 }

@@ -1,7 +1,8 @@
 // On which node a volume is made.
 //
-// The preferred nodes in their order, then those that may be, most free first; a node without room
-// or without the class's pool is passed over. A copy is made where its source is.
+// Where it is already, for a repeated call; else the preferred nodes in their order, then those
+// that may be, most free first. A node without room or without the class's pool is passed over. A
+// copy is made where its source is.
 #pragma once
 
 #include <string>

@@ -98,6 +98,29 @@ TEST_F(Placement, PreferredInTheirOrder_ThenThoseThatMayBe) {
   EXPECT_EQ(NodeOf(slow, {false, {"a", "c"}, {"a"}}), "c") << "a has no such pool";
 }
 
+TEST_F(Placement, RepeatedCall_IsTheSameVolume_WhateverIsFreeNow) {
+  const auto first = CreateSomewhere(nodes_, {}, Request("one", 8 * kGiB));
+  ASSERT_OK(first);
+  EXPECT_EQ(first->node, "c");
+  // c is the fullest of all now, and another one comes first.
+  nodes_.Add("d", "vast", 4000 * kGiB);
+  const auto again = CreateSomewhere(nodes_, {}, Request("one", 8 * kGiB));
+  ASSERT_OK(again);
+  EXPECT_EQ(again->node, "c");
+  EXPECT_EQ(again->volume.incarnation, first->volume.incarnation);
+  // Nor when the node that had no room has some.
+  const NodeChoice choice{false, {"a", "b", "d"}, {"a", "b"}};
+  ASSERT_OK(CreateSomewhere(nodes_, {false, {"a"}, {"a"}}, Request("in the way", 3 * kGiB)));
+  const auto passed_over = CreateSomewhere(nodes_, choice, Request("two", 3 * kGiB));
+  ASSERT_OK(passed_over);
+  EXPECT_EQ(passed_over->node, "b");
+  nodes_.Add("a", "fast", 40 * kGiB);  // made anew, with room
+  EXPECT_EQ(NodeOf(Request("two", 3 * kGiB), choice), "b");
+  VolumeRequest other = Request("two", 3 * kGiB);
+  other.content = Content::kXfs;
+  EXPECT_CODE(CreateSomewhere(nodes_, choice, other), kAlreadyExists);
+}
+
 TEST_F(Placement, NoRoomWhereItMayBe_IsResourceExhausted) {
   const auto placed = CreateSomewhere(nodes_, {false, {"a"}, {"a"}}, Request("large", 8 * kGiB));
   EXPECT_CODE(placed, kResourceExhausted);
