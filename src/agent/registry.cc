@@ -93,7 +93,7 @@ absl::Status AgentRegistry::Away(const Entry& entry, Time now) const {
       entry.node.name, SilentFor(entry, now).count()));
 }
 
-// Empty OK once everybody who is there has had the time to report.
+// OK once everybody who is there has had the time to report.
 absl::Status AgentRegistry::JustStarted() const {
   if (options_.now() - started_ > options_.silence) return absl::OkStatus();
   return absl::UnavailableError(

@@ -1,5 +1,7 @@
 #include "agent/remote_engine.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "agent/agent_service.h"

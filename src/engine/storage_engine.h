@@ -1,7 +1,7 @@
 // The storage interface: what the controller may ask of storage, in the nouns of volume/.
 //
-// ImageEngine (engine/image) does it in this process; a remote one will do it through a node's
-// agent; FakeEngine (engine/fake) simulates it in memory. One contract suite runs on all of them.
+// ImageEngine (engine/image) does it in this process; RemoteEngine (agent) through a node's agent;
+// FakeEngine (engine/fake) simulates it in memory. One contract suite runs on all of them.
 // Every method is idempotent and may be repeated after any failure: a final code is a promise that
 // nothing of the attempt is left. Thread-safe. ABORTED: another operation holds that volume or
 // snapshot. UNAVAILABLE: the pool with that id is configured here but could not be opened.

@@ -128,8 +128,9 @@ TEST_F(ProcessTest, WhatStandsInTheWayOfAStart_IsOneLineAndExitTwo) {
   ExpectOneLine(Execute({program}), "");
   ExpectOneLine(Execute({program, "some"}), "some");
   ExpectOneLine(Execute({program, "all"}), "--pool");
-  ExpectOneLine(Execute({program, "controller"}), "cluster issue");
-  ExpectOneLine(Execute({program, "node"}), "cluster issue");
+  ExpectOneLine(Execute({program, "controller"}), "--tls-ca");
+  ExpectOneLine(Execute({program, "node"}), "--pool");
+  ExpectOneLine(Execute({program, "node", "--pool", pool()}), "--tls-ca");
   ExpectOneLine(Execute({program, "all", "--pool", pool(), "--trash-grace", "soon"}),
                 "--trash-grace");
   ExpectOneLine(Execute({program, "all", "--pool", pool(), "--endpoint", "tcp://0:1"}), "tcp");
