@@ -5,6 +5,7 @@
 
 #include "agent/certificate_keeper.h"
 #include "agent/cluster_service.h"
+#include "agent/grant.h"
 #include "agent/registry.h"
 #include "agent/remote_engine.h"
 #include "agent/tls.h"
@@ -29,9 +30,9 @@ class ControllerProgram {
         logger_(StartLog(config)),
         metrics_([] { return std::vector<PoolGauges>(); }),
         listening_(config, *logger_, metrics_),
-        registry_([this](const std::string& node, const std::string& address) {
-          return Connect(node, address);
-        }),
+        registry_([this](const std::string& node,
+                         const std::string& address) { return Connect(node, address); },
+                  RegistryOptions()),
         identity_([this] { return serving_.Probe(); }),
         controller_(registry_),
         cluster_(registry_) {}
@@ -92,6 +93,22 @@ class ControllerProgram {
         },
         clock_);
     return absl::OkStatus();
+  }
+
+  AgentRegistry::Options RegistryOptions() {
+    AgentRegistry::Options options;
+    options.grant = [this](const Snapshot& snapshot, const std::string& from,
+                           const std::string& to) { return SignGrant(snapshot, from, to); };
+    return options;
+  }
+
+  absl::StatusOr<std::string> SignGrant(const Snapshot& snapshot, const std::string& from,
+                                        const std::string& to) {
+    const TlsFiles& files = config_.link->tls;
+    const auto key = ReadSmallFile(files.private_key);
+    const auto certificate = ReadSmallFile(files.certificate);
+    if (key && certificate) return MakeGrant(snapshot, from, to, *key, *certificate, clock_);
+    return absl::UnavailableError("the controller's key cannot be read now; repeat the call");
   }
 
   std::shared_ptr<StorageEngine> Connect(const std::string& node, const std::string& address) {

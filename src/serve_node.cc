@@ -14,8 +14,10 @@
 #include "admin/admin_service.h"
 #include "agent/agent_service.h"
 #include "agent/certificate_keeper.h"
+#include "agent/fetch_snapshot.h"
 #include "agent/remote_engine.h"
 #include "agent/reporter.h"
+#include "agent/snapshot_service.h"
 #include "base/build_info.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
@@ -133,6 +135,8 @@ class NodeProgram {
     registration_.reset();  // kubelet learns it before its calls are refused
     if (reporter_) reporter_->Stop();
     keeper_.reset();
+    engine_->StopCopies();
+    if (snapshots_) snapshots_->Stop();
     if (const absl::Status stopped = StopServers(); !stopped.ok()) {
       // What it left half-done stands in the catalog; the next start finishes or undoes it.
       spdlog::error("{}; leaving without it", std::string(stopped.message()));
@@ -182,6 +186,7 @@ class NodeProgram {
     upkeep_ = std::make_unique<ImageUpkeep>(*engine_, *host_, clock_);
     admin_ = std::make_unique<AdminService>(*engine_, *upkeep_);
     agent_ = std::make_unique<AgentService>(*engine_);
+    if (config_.link) MakeCopying();
   }
 
   // A link that cannot work ends nothing: volumes are staged and published without a controller.
@@ -203,7 +208,18 @@ class NodeProgram {
     options.controller = link.controller;
     options.credentials = listening_.tls().Client({Holder::Role::kController, ""});
     options.resolve = ResolveHost;
+    options.copies = [this] { return engine_->copies().List(); };
     return std::make_unique<Reporter>(*engine_, std::move(options));
+  }
+
+  void MakeCopying() {
+    snapshots_ = std::make_unique<SnapshotService>(
+        *engine_, config_.node_id, [this] { return ReadSmallFile(config_.link->tls.authority); },
+        clock_);
+    engine_->set_fetch([this](const CopyOrigin& origin, uint64_t from, TakeChunk take) {
+      const auto credentials = listening_.tls().Client({Holder::Role::kNode, origin.node});
+      return FetchOver(AgentChannel(origin.address, credentials), origin, from, take);
+    });
   }
 
   absl::Status Listen() {
@@ -214,7 +230,8 @@ class NodeProgram {
     ASSIGN_OR_RETURN(server_, listening_.OnSocket(config_.socket_path, *claim_, services));
     if (!config_.link) return absl::OkStatus();
     ASSIGN_OR_RETURN(agent_server_,
-                     listening_.OnLink({agent_.get()}, ClientCertificate::kRequired));
+                     listening_.OnLink({agent_.get(), snapshots_.get()},
+                                       ClientCertificate::kRequired));
     reporter_->Start();
     return absl::OkStatus();
   }
@@ -258,6 +275,7 @@ class NodeProgram {
   std::unique_ptr<ImageUpkeep> upkeep_;
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<AgentService> agent_;
+  std::unique_ptr<SnapshotService> snapshots_;
   std::unique_ptr<Server> admin_server_, server_, agent_server_;
   std::unique_ptr<RegistrationSocket> registration_;
   std::vector<std::jthread> threads_;

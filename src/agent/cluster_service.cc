@@ -18,6 +18,16 @@ void Describe(const PoolStatus& pool, admin::v1::ClusterPool& answer) {
   answer.set_snapshots(pool.snapshots);
 }
 
+void Describe(const CopyProgress& copy, admin::v1::ClusterCopy& answer) {
+  answer.set_volume_id(copy.volume_id);
+  for (const auto& [key, value] : copy.labels) (*answer.mutable_labels())[key] = value;
+  answer.set_source_id(copy.source_id);
+  answer.set_from_node(copy.from_node);
+  answer.set_passed_bytes(copy.passed_bytes);
+  answer.set_total_bytes(copy.total_bytes);
+  answer.set_started_unix_nanos(copy.started_unix_nanos);
+}
+
 // What the node says now; of one that cannot be asked, what it said last.
 void Ask(const AgentRegistry::Agent& agent, const absl::StatusOr<StorageNodes::Node>& node,
          admin::v1::ClusterNode& answer) {
@@ -52,6 +62,7 @@ grpc::Status ClusterService::GetClusterStatus(grpc::ServerContext*,
     answer.set_address(agent.address);
     answer.set_version(agent.version);
     answer.set_silent_seconds(static_cast<uint64_t>(agent.silent_for.count()));
+    for (const CopyProgress& copy : agent.copies) Describe(copy, *answer.add_copies());
     Ask(agent, registry_.FindNode(agent.node), answer);
   }
   return grpc::Status::OK;

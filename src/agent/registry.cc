@@ -67,6 +67,10 @@ absl::Status AgentRegistry::Take(const std::string& certified_node,
   entry.version = request.version();
   entry.instance = request.instance();
   entry.heard = now;
+  entry.copies.clear();
+  for (const agent::v1::CopyProgress& wire : request.copies()) {
+    entry.copies.push_back(FromWire(wire));
+  }
 
   response.set_version(kDriverVersion);
   for (const PoolStatus& pool : entry.node.pools) {
@@ -112,8 +116,8 @@ std::vector<AgentRegistry::Agent> AgentRegistry::Agents() {
   const Time now = options_.now();
   std::vector<Agent> agents;
   for (const auto& [name, entry] : entries_) {
-    agents.push_back({name, entry.address, entry.version, entry.node.pools, SilentFor(entry, now),
-                      IsAway(entry, now)});
+    agents.push_back({name, entry.address, entry.version, entry.node.pools, entry.copies,
+                      SilentFor(entry, now), IsAway(entry, now)});
   }
   return agents;
 }
@@ -181,6 +185,17 @@ absl::StatusOr<StorageNodes::Node> AgentRegistry::NodeOfPool(std::string_view po
       fmt::format("no node has reported pool {}; is the node with its disk up, and its "
                   "holdfast-node pod?",
                   pool_uuid));
+}
+
+absl::StatusOr<CopyOrigin> AgentRegistry::Grant(const Snapshot& snapshot, const std::string& from,
+                                                const std::string& to) {
+  ASSIGN_OR_RETURN(std::string grant, options_.grant(snapshot, from, to));
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(from);
+  if (found == entries_.end()) {
+    return absl::UnavailableError(fmt::format("the agent of node {} has gone", from));
+  }
+  return CopyOrigin{snapshot, from, found->second.address, std::move(grant)};
 }
 
 }  // namespace holdfast

@@ -35,6 +35,10 @@ class AgentRegistry final : public StorageNodes, public agent::v1::Registry::Ser
     // When a node that is not there any more is forgotten.
     std::chrono::hours memory{24};
     Now now = std::chrono::steady_clock::now;
+    // Signs that a node may have a snapshot of another one (agent/grant.h).
+    std::function<absl::StatusOr<std::string>(const Snapshot& snapshot, const std::string& from,
+                                              const std::string& to)>
+        grant;
   };
   // What is known of one agent.
   struct Agent {
@@ -42,6 +46,7 @@ class AgentRegistry final : public StorageNodes, public agent::v1::Registry::Ser
     std::string address;
     std::string version;
     std::vector<PoolStatus> pools;  // in brief
+    std::vector<CopyProgress> copies;  // to that node, that were under way when it was heard of
     std::chrono::seconds silent_for{0};
     bool away = false;
   };
@@ -61,12 +66,15 @@ class AgentRegistry final : public StorageNodes, public agent::v1::Registry::Ser
   absl::StatusOr<std::vector<Node>> AllNodes() override;
   absl::StatusOr<Node> FindNode(std::string_view name) override;
   absl::StatusOr<Node> NodeOfPool(std::string_view pool_uuid) override;
+  absl::StatusOr<CopyOrigin> Grant(const Snapshot& snapshot, const std::string& from,
+                                   const std::string& to) override;
 
  private:
   using Time = std::chrono::steady_clock::time_point;
   struct Entry {
     Node node;
     std::string address, version, instance;
+    std::vector<CopyProgress> copies;
     Time heard;
   };
   using Entries = std::map<std::string, Entry, std::less<>>;

@@ -42,6 +42,7 @@ void Reporter::Run(const std::stop_token& stop) {
     request.set_version(kDriverVersion);
     request.set_instance(instance_);
     for (const PoolStatus& pool : engine_.PoolsInBrief()) *request.add_pools() = ToWire(pool);
+    for (const CopyProgress& copy : options_.copies()) *request.add_copies() = ToWire(copy);
     std::map<std::string, std::string, std::less<>> contested;
     for (auto& [address, replica] : replicas_) {
       if (stop.stop_requested()) return;

@@ -29,6 +29,8 @@ struct ReporterOptions {
   std::chrono::milliseconds interval = std::chrono::seconds(5);
   // The addresses of a name (os/network.h).
   std::function<absl::StatusOr<std::vector<std::string>>(const std::string& host)> resolve;
+  // What is being copied to this node now.
+  std::function<std::vector<CopyProgress>()> copies = [] { return std::vector<CopyProgress>(); };
 };
 
 // Reports from Start() until it goes. What cannot be reached is told in the log once, and tried

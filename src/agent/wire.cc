@@ -190,6 +190,13 @@ agent::v1::CreateVolumeRequest ToWire(const VolumeRequest& request) {
   *wire.mutable_parameters() = ToWire(request.parameters);
   SetLabels(request.labels, *wire.mutable_labels());
   *wire.mutable_source() = ToWire(request.source);
+  if (request.origin) {
+    agent::v1::CopyOrigin& origin = *wire.mutable_origin();
+    *origin.mutable_snapshot() = ToWire(request.origin->snapshot);
+    origin.set_node(request.origin->node);
+    origin.set_address(request.origin->address);
+    origin.set_grant(request.origin->grant);
+  }
   return wire;
 }
 
@@ -201,6 +208,11 @@ absl::StatusOr<VolumeRequest> FromWire(const agent::v1::CreateVolumeRequest& wir
   ASSIGN_OR_RETURN(request.parameters, FromWire(wire.parameters()));
   request.labels = {wire.labels().begin(), wire.labels().end()};
   ASSIGN_OR_RETURN(request.source, FromWire(wire.source()));
+  if (wire.has_origin()) {
+    const agent::v1::CopyOrigin& origin = wire.origin();
+    ASSIGN_OR_RETURN(const Snapshot snapshot, FromWire(origin.snapshot()));
+    request.origin = CopyOrigin{snapshot, origin.node(), origin.address(), origin.grant()};
+  }
   return request;
 }
 
@@ -350,6 +362,28 @@ absl::StatusOr<PoolStatus> FromWire(const agent::v1::PoolStatus& wire) {
   pool.stopped_volumes = wire.stopped_volumes();
   pool.stops = wire.stops();
   return pool;
+}
+
+agent::v1::CopyProgress ToWire(const CopyProgress& copy) {
+  agent::v1::CopyProgress wire;
+  wire.set_volume_id(copy.volume_id);
+  SetLabels(copy.labels, *wire.mutable_labels());
+  wire.set_source_id(copy.source_id);
+  wire.set_from_node(copy.from_node);
+  wire.set_passed_bytes(copy.passed_bytes);
+  wire.set_total_bytes(copy.total_bytes);
+  wire.set_started_unix_nanos(copy.started_unix_nanos);
+  return wire;
+}
+
+CopyProgress FromWire(const agent::v1::CopyProgress& wire) {
+  return {.volume_id = wire.volume_id(),
+          .labels = {wire.labels().begin(), wire.labels().end()},
+          .source_id = wire.source_id(),
+          .from_node = wire.from_node(),
+          .passed_bytes = wire.passed_bytes(),
+          .total_bytes = wire.total_bytes(),
+          .started_unix_nanos = wire.started_unix_nanos()};
 }
 
 }  // namespace holdfast

@@ -39,4 +39,7 @@ absl::StatusOr<Snapshot> FromWire(const agent::v1::Snapshot& snapshot);
 agent::v1::PoolStatus ToWire(const PoolStatus& pool);
 absl::StatusOr<PoolStatus> FromWire(const agent::v1::PoolStatus& pool);
 
+agent::v1::CopyProgress ToWire(const CopyProgress& copy);
+CopyProgress FromWire(const agent::v1::CopyProgress& copy);
+
 }  // namespace holdfast

@@ -223,6 +223,10 @@ std::string VolumeDetails(const Volume& volume) {
                {"stage", Write(volume.stage)}};
   // Absent in nearly all rows: ImageRows finds by it those that a start has to look at.
   if (volume.growing_to_bytes != 0) json[kGrowingTo] = volume.growing_to_bytes;
+  if (!volume.copy_of.empty()) {
+    json[kCopyOf] = volume.copy_of;
+    json[kCopiedBytes] = volume.copied_bytes;
+  }
   return Dump(json);
 }
 
@@ -239,6 +243,8 @@ absl::Status ParseVolumeDetails(const std::string& text, Volume& volume) {
     volume.stage = ReadStage(json.at("stage"));
     volume.growing_to_bytes =
         json.contains(kGrowingTo) ? ReadNumber<uint64_t>(json, kGrowingTo) : 0;
+    volume.copy_of = json.value(kCopyOf, "");
+    volume.copied_bytes = volume.copy_of.empty() ? 0 : ReadNumber<uint64_t>(json, kCopiedBytes);
   });
 }
 

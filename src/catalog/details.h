@@ -12,6 +12,9 @@ namespace holdfast {
 
 // In the details of a volume that is being expanded alone.
 inline constexpr char kGrowingTo[] = "growingTo";
+// In those of one that is being copied from another node alone.
+inline constexpr char kCopyOf[] = "copyOf";
+inline constexpr char kCopiedBytes[] = "copiedBytes";
 
 std::string VolumeDetails(const Volume& volume);
 std::string SnapshotDetails(const Snapshot& snapshot);

@@ -2,7 +2,8 @@
 //
 // Where it is already, for a repeated call; else the preferred nodes in their order, then those
 // that may be, most free first. A node without room or without the class's pool is passed over. A
-// copy is made where its source is.
+// clone or restore is made where its source is; where that may not be, or has no room, it is copied
+// to another node.
 #pragma once
 
 #include <string>

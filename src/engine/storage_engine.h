@@ -24,6 +24,24 @@
 
 namespace holdfast {
 
+// A snapshot of another node, to be copied to this one.
+struct CopyOrigin {
+  Snapshot snapshot;
+  std::string node;     // that has it
+  std::string address;  // host:port of that node's agent
+  std::string grant;    // by which that agent knows that this node may have it (agent/grant.h)
+};
+
+// A copy that is under way.
+struct CopyProgress {
+  std::string volume_id;
+  std::map<std::string, std::string> labels;  // of the volume
+  std::string source_id;                      // as the volume's source
+  std::string from_node;
+  uint64_t passed_bytes = 0, total_bytes = 0;  // of the snapshot's size, holes included
+  int64_t started_unix_nanos = 0;              // or went on
+};
+
 // What CreateVolume is asked for.
 struct VolumeRequest {
   std::string name;
@@ -33,6 +51,8 @@ struct VolumeRequest {
   ClassParameters parameters;
   std::map<std::string, std::string> labels;
   Source source;
+  // Set: the source is on another node, and this is (a cut of) it.
+  std::optional<CopyOrigin> origin;
 };
 
 struct PoolStatus {
@@ -70,7 +90,8 @@ class StorageEngine {
   virtual ~StorageEngine() = default;
 
   // A ready volume that satisfies the request. The same name: the same volume, or ALREADY_EXISTS
-  // when a property differs. NOT_FOUND: no such source. OUT_OF_RANGE: no such size (a clone smaller
+  // when a property differs. With an origin it takes as long as the copying; ABORTED meanwhile, and
+  // UNAVAILABLE when that broke off: a repeated call goes on from there. NOT_FOUND: no such source. OUT_OF_RANGE: no such size (a clone smaller
   // than its source among them). INVALID_ARGUMENT: content differs from the source's, or no such
   // pool. RESOURCE_EXHAUSTED: it would break the space invariant in every fitting pool.
   virtual absl::StatusOr<Volume> CreateVolume(const VolumeRequest& request) = 0;

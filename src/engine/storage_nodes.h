@@ -33,6 +33,9 @@ class StorageNodes {
   // The node that has the pool now. UNAVAILABLE: none that can be asked, which does not mean that
   // there is none.
   virtual absl::StatusOr<Node> NodeOfPool(std::string_view pool_uuid) = 0;
+  // How `to` gets that snapshot of `from`: both are nodes that can be asked.
+  virtual absl::StatusOr<CopyOrigin> Grant(const Snapshot& snapshot, const std::string& from,
+                                           const std::string& to) = 0;
 };
 
 // One node, in this process: it knows of itself which pools it has.
@@ -51,6 +54,10 @@ class SingleNode final : public StorageNodes {
     return absl::NotFoundError("another node than this one");
   }
   absl::StatusOr<Node> NodeOfPool(std::string_view) override { return node_; }
+  absl::StatusOr<CopyOrigin> Grant(const Snapshot&, const std::string&,
+                                   const std::string&) override {
+    return absl::FailedPreconditionError("this machine is a node of its own");
+  }
 
  private:
   const Node node_;

@@ -4,14 +4,12 @@
 
 #include "base/status_macros.h"
 #include "fmt/format.h"
-#include "openssl/bio.h"
 #include "openssl/ec.h"
 #include "openssl/err.h"
-#include "openssl/evp.h"
 #include "openssl/pem.h"
 #include "openssl/rand.h"
-#include "openssl/x509.h"
 #include "openssl/x509v3.h"
+#include "pki/openssl_objects.h"
 
 namespace holdfast {
 namespace {
@@ -24,34 +22,10 @@ constexpr std::chrono::seconds kClockSkew = std::chrono::minutes(5);
 constexpr std::chrono::hours kAuthorityLifetime{24 * 3650};
 constexpr int kVersion3 = 2;  // as X.509 counts
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
 using Request = std::unique_ptr<X509_REQ, Freer<X509_REQ_free>>;
-using Bio = std::unique_ptr<BIO, Freer<BIO_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
 using Names = std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>>;
 using Time = std::unique_ptr<ASN1_TIME, Freer<ASN1_TIME_free>>;
-
-// What OpenSSL says; its queue is empty afterwards.
-absl::Status OpenSslError(const char* call) {
-  char text[256] = "no reason given";
-  if (const unsigned long code = ERR_get_error(); code != 0) {
-    ERR_error_string_n(code, text, sizeof text);
-  }
-  ERR_clear_error();
-  return absl::InternalError(fmt::format("{}: {}", call, text));
-}
-
-Bio Reading(const std::string& text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
 
 template <typename Print>
 absl::StatusOr<std::string> ToPem(const char* call, Print print) {
@@ -71,23 +45,6 @@ absl::StatusOr<std::string> KeyPem(EVP_PKEY* key) {
 absl::StatusOr<std::string> CertificatePem(X509* certificate) {
   return ToPem("PEM_write_bio_X509",
                [certificate](BIO* bio) { return PEM_write_bio_X509(bio, certificate); });
-}
-
-absl::StatusOr<Key> ParseKey(const std::string& pem) {
-  // Without a callback OpenSSL asks the terminal for the password of a key that has one.
-  const auto no_password = [](char*, int, int, void*) { return -1; };
-  Key key(PEM_read_bio_PrivateKey(Reading(pem).get(), nullptr, no_password, nullptr));
-  if (key != nullptr) return key;
-  ERR_clear_error();
-  return absl::InvalidArgumentError(
-      "private key: expected PEM without a password, found something else");
-}
-
-absl::StatusOr<Certificate> ParseCertificate(const std::string& pem) {
-  Certificate certificate(PEM_read_bio_X509(Reading(pem).get(), nullptr, nullptr, nullptr));
-  if (certificate != nullptr) return certificate;
-  ERR_clear_error();
-  return absl::InvalidArgumentError("certificate: expected PEM, found something else");
 }
 
 absl::Status AddExtension(X509* certificate, X509* issuer, int kind, const std::string& value) {
@@ -254,16 +211,9 @@ absl::StatusOr<CertificateFacts> ReadCertificate(const std::string& certificate_
   return facts;
 }
 
-absl::Status CheckPair(const std::string& private_key_pem, const std::string& certificate_pem,
-                       const std::string& authority_pem) {
-  ASSIGN_OR_RETURN(const Key key, ParseKey(private_key_pem));
+absl::Status CheckSignedBy(const std::string& certificate_pem, const std::string& authority_pem) {
   ASSIGN_OR_RETURN(const Certificate certificate, ParseCertificate(certificate_pem));
   ASSIGN_OR_RETURN(const Certificate authority, ParseCertificate(authority_pem));
-  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
-    ERR_clear_error();
-    return absl::InvalidArgumentError(
-        "private key: expected the one of the certificate, found another");
-  }
   const std::unique_ptr<X509_STORE, Freer<X509_STORE_free>> store(X509_STORE_new());
   const std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>> context(X509_STORE_CTX_new());
   if (store == nullptr || context == nullptr ||
@@ -278,6 +228,18 @@ absl::Status CheckPair(const std::string& private_key_pem, const std::string& ce
   return absl::InvalidArgumentError(
       fmt::format("certificate: expected one that the authority signed, found another ({})",
                   X509_verify_cert_error_string(error)));
+}
+
+absl::Status CheckPair(const std::string& private_key_pem, const std::string& certificate_pem,
+                       const std::string& authority_pem) {
+  ASSIGN_OR_RETURN(const Key key, ParseKey(private_key_pem));
+  ASSIGN_OR_RETURN(const Certificate certificate, ParseCertificate(certificate_pem));
+  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
+    ERR_clear_error();
+    return absl::InvalidArgumentError(
+        "private key: expected the one of the certificate, found another");
+  }
+  return CheckSignedBy(certificate_pem, authority_pem);
 }
 
 struct CertificateAuthority::Parsed {

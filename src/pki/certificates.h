@@ -45,6 +45,9 @@ struct CertificateFacts {
 // INVALID_ARGUMENT: no certificate in it; UNAUTHENTICATED as ParseHolder.
 absl::StatusOr<CertificateFacts> ReadCertificate(const std::string& certificate_pem);
 
+// INVALID_ARGUMENT: another authority's, or no certificate. Whether it has expired is not looked at.
+absl::Status CheckSignedBy(const std::string& certificate_pem, const std::string& authority_pem);
+
 // The private key is the certificate's, and the authority signed it. INVALID_ARGUMENT in one line
 // that says which is not so. Whether it has expired is the handshake's to say.
 absl::Status CheckPair(const std::string& private_key_pem, const std::string& certificate_pem,

@@ -94,6 +94,10 @@ struct Volume {
   ClassParameters parameters;
   std::map<std::string, std::string> labels;  // csi.storage.k8s.io/* keys as given
   Source source;
+  // While it is creating and copied from another node: of which snapshot (its incarnation), and how
+  // many bytes of that are durable. Empty: it is no copy, or all of it is there.
+  std::string copy_of;
+  uint64_t copied_bytes = 0;
   int64_t created_unix_nanos = 0;
   uint64_t image_inode = 0;  // of the image file, 0 while creating
   uint32_t image_generation = 0;

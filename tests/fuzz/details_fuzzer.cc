@@ -48,6 +48,8 @@ Volume MakeVolume(FuzzedDataProvider& input) {
   volume.source = {
       input.PickValueInArray({Source::Kind::kNone, Source::Kind::kSnapshot, Source::Kind::kVolume}),
       Text(input)};
+  volume.copy_of = Text(input);
+  if (!volume.copy_of.empty()) volume.copied_bytes = input.ConsumeIntegral<uint64_t>();
   StageRecord& stage = volume.stage;
   stage.last_end =
       input.PickValueInArray({LastEnd::kNeverStaged, LastEnd::kStaged, LastEnd::kClean});
@@ -70,6 +72,7 @@ bool Same(const Volume& a, const Volume& b) {
                             (!x.verdict || (x.verdict->sentence == y.verdict->sentence &&
                                             x.verdict->found == y.verdict->found));
   return a.parameters == b.parameters && a.labels == b.labels && a.source == b.source &&
+         a.copy_of == b.copy_of && a.copied_bytes == b.copied_bytes &&
          x.last_end == y.last_end && x.boot_id == y.boot_id &&
          x.driver_version == y.driver_version && x.root == y.root && x.terms == y.terms &&
          x.published == y.published && same_verdict;

@@ -154,6 +154,36 @@ TEST_F(ClusterStatus, NodesThatAreThere_AreAsked_AndTheOthersTellWhatTheySaidLas
   EXPECT_THAT(out_.str(), HasSubstr("is the node up, and its holdfast-node pod?"));
 }
 
+TEST_F(ClusterStatus, Jobs_AreTheCopiesThatNodesReport) {
+  Report("a");
+  EXPECT_EQ(Run({"--admin-socket", Socket(), "jobs"}), kExitDone);
+  EXPECT_EQ(out_.str(), "nothing is under way\n");
+  agent::v1::ReportRequest request;
+  request.set_node("b");
+  request.set_address("10.0.0.2:9750");
+  agent::v1::CopyProgress& copy = *request.add_copies();
+  copy.set_volume_id("vol-1");
+  (*copy.mutable_labels())["csi.storage.k8s.io/pvc/name"] = "data";
+  (*copy.mutable_labels())["csi.storage.k8s.io/pvc/namespace"] = "shop";
+  copy.set_source_id("snap-1");
+  copy.set_from_node("a");
+  copy.set_passed_bytes(uint64_t{3} << 30);
+  copy.set_total_bytes(uint64_t{12} << 30);
+  agent::v1::ReportResponse response;
+  ASSERT_OK(registry_.Take("b", request, response));
+  EXPECT_EQ(Run({"--admin-socket", Socket(), "jobs"}), kExitDone) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("shop/data"));
+  EXPECT_THAT(out_.str(), HasSubstr("3 GiB of 12 GiB (25 %)"));
+  EXPECT_EQ(Run({"--admin-socket", Socket(), "jobs", "--json"}), kExitDone);
+  const nlohmann::json jobs = nlohmann::json::parse(out_.str());
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0]["volume"], "vol-1");
+  EXPECT_EQ(jobs[0]["source"], "snap-1");
+  EXPECT_EQ(jobs[0]["from_node"], "a");
+  EXPECT_EQ(jobs[0]["to_node"], "b");
+  EXPECT_EQ(jobs[0]["passed_bytes"], uint64_t{3} << 30);
+}
+
 TEST_F(ClusterStatus, WithoutNodesOrController_SaysSo) {
   EXPECT_TRUE(Json()["nodes"].empty());
   EXPECT_EQ(Run({"--admin-socket", Socket(), "cluster", "status"}), kExitDone);

@@ -15,6 +15,7 @@
 namespace holdfast {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
@@ -52,6 +53,12 @@ class FakeNodes final : public StorageNodes {
     }
     return absl::UnavailableError("no node has reported it");
   }
+  absl::StatusOr<CopyOrigin> Grant(const Snapshot& snapshot, const std::string& from,
+                                   const std::string& to) override {
+    granted.push_back(from + " to " + to + ": " + snapshot.name);
+    return CopyOrigin{snapshot, from, from + ":9750", "grant"};
+  }
+  std::vector<std::string> granted;
 
  private:
   const SystemClock clock_;
@@ -143,19 +150,70 @@ TEST_F(Placement, FirstNodeThatIsAway_IsWaitedFor_BecauseItMayHaveTheVolume) {
   EXPECT_EQ(NodeOf(Request("one"), {false, {"a", "b"}, {"a", "b"}}), "b");
 }
 
-TEST_F(Placement, Copy_IsMadeWhereItsSourceIs) {
+TEST_F(Placement, Clone_IsMadeWhereItsSourceIs) {
   const auto source = CreateSomewhere(nodes_, {false, {"a"}, {"a"}}, Request("source"));
   ASSERT_OK(source);
-  VolumeRequest copy;
-  copy.name = "copy";
-  copy.source = {Source::Kind::kVolume, source->volume.id};
-  EXPECT_EQ(NodeOf(copy, {true, {}, {"b"}}), "a") << "preferred does not bind";
-  copy.name = "other";
-  EXPECT_CODE(CreateSomewhere(nodes_, {false, {"b"}, {"b"}}, copy), kResourceExhausted);
+  VolumeRequest clone;
+  clone.name = "clone";
+  clone.source = {Source::Kind::kVolume, source->volume.id};
+  EXPECT_EQ(NodeOf(clone, {true, {}, {"b"}}), "a") << "preferred does not bind";
+  EXPECT_THAT(nodes_.granted, ElementsAre());
   nodes_.TakeAway("a", absl::UnavailableError("a is away"));
-  EXPECT_CODE(CreateSomewhere(nodes_, {}, copy), kUnavailable);
-  copy.source.id = "no-id-of-ours";
-  EXPECT_CODE(CreateSomewhere(nodes_, {}, copy), kNotFound);
+  clone.name = "other";
+  EXPECT_CODE(CreateSomewhere(nodes_, {}, clone), kUnavailable);
+  clone.source.id = "no-id-of-ours";
+  EXPECT_CODE(CreateSomewhere(nodes_, {}, clone), kNotFound);
+}
+
+TEST_F(Placement, Clone_WhereItsSourceIsNot_IsCopiedFromACut_WhichGoesAgain) {
+  const auto source = CreateSomewhere(nodes_, {false, {"a"}, {"a"}}, Request("source"));
+  ASSERT_OK(source);
+  VolumeRequest clone;
+  clone.name = "clone";
+  clone.source = {Source::Kind::kVolume, source->volume.id};
+  const NodeChoice only_b{false, {"b"}, {"b"}};
+  const auto placed = CreateSomewhere(nodes_, only_b, clone);
+  ASSERT_OK(placed);
+  EXPECT_EQ(placed->node, "b");
+  EXPECT_EQ(placed->volume.source, clone.source);
+  EXPECT_THAT(nodes_.granted, ElementsAre("a to b: holdfast-copy-clone"));
+  const auto left = nodes_.FindNode("a")->engine->ListSnapshots({}, "", 0);
+  ASSERT_OK(left);
+  EXPECT_TRUE(left->empty());
+  // Repeated when the source has gone, it is still the answer.
+  ASSERT_OK(nodes_.FindNode("a")->engine->DeleteVolume(source->volume.id));
+  const auto again = CreateSomewhere(nodes_, only_b, clone);
+  ASSERT_OK(again);
+  EXPECT_EQ(again->volume.incarnation, placed->volume.incarnation);
+  clone.name = "another";
+  EXPECT_CODE(CreateSomewhere(nodes_, only_b, clone), kNotFound);
+}
+
+TEST_F(Placement, Restore_IsCopiedWhereThereIsRoom) {
+  const auto source = CreateSomewhere(nodes_, {false, {"a"}, {"a"}}, Request("source", 3 * kGiB));
+  ASSERT_OK(source);
+  const auto snapshot = nodes_.FindNode("a")->engine->CreateSnapshot("cut", source->volume.id);
+  ASSERT_CODE(snapshot, kResourceExhausted) << "thick, and no room to write it all again";
+  const auto small = CreateSomewhere(nodes_, {false, {"a"}, {"a"}}, Request("small"));
+  ASSERT_CODE(small, kResourceExhausted);
+  ASSERT_OK(nodes_.FindNode("a")->engine->DeleteVolume(source->volume.id));
+  ASSERT_OK(CreateSomewhere(nodes_, {false, {"a"}, {"a"}}, Request("kept")));
+  const auto kept = CreateSomewhere(nodes_, {false, {"a"}, {"a"}}, Request("kept"));
+  const auto cut = nodes_.FindNode("a")->engine->CreateSnapshot("cut", kept->volume.id);
+  ASSERT_OK(cut);
+  VolumeRequest restore;
+  restore.name = "restore";
+  restore.source = {Source::Kind::kSnapshot, cut->id};
+  restore.capacity.required_bytes = 8 * kGiB;
+  EXPECT_EQ(NodeOf(restore, {false, {"a", "b", "c"}, {"a", "b"}}), "b") << "a has no room";
+  EXPECT_THAT(nodes_.granted, ElementsAre("a to b: cut"));
+  const auto there = nodes_.FindNode("a")->engine->FindSnapshot(cut->id);
+  ASSERT_OK(there);
+  EXPECT_TRUE(there->has_value()) << "the user's snapshot stays";
+  restore.name = "nowhere";
+  EXPECT_CODE(CreateSomewhere(nodes_, {false, {"d"}, {}}, restore), kResourceExhausted);
+  nodes_.TakeAway("b", absl::UnavailableError("b is away"));
+  EXPECT_CODE(CreateSomewhere(nodes_, {false, {"b", "c"}, {"b", "c"}}, restore), kUnavailable);
 }
 
 TEST_F(Placement, Lists_AreOfAllNodes_InOneOrder_InPages) {

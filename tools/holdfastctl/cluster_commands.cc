@@ -1,4 +1,4 @@
-// holdfastctl cluster status
+// holdfastctl cluster status, jobs
 #include <ostream>
 
 #include "admin_client.h"
@@ -12,6 +12,7 @@ namespace holdfast::ctl {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using admin::v1::ClusterCopy;
 using admin::v1::ClusterNode;
 using admin::v1::ClusterPool;
 using admin::v1::ClusterRefusal;
@@ -30,7 +31,8 @@ Json PoolJson(const ClusterPool& pool) {
 }
 
 // What the provisioner passes on of whose volume it is.
-std::string ClaimOf(const ClusterRefusal& volume) {
+template <typename Labelled>
+std::string ClaimOf(const Labelled& volume) {
   const auto label = [&](const char* key) {
     const auto found = volume.labels().find(key);
     return found == volume.labels().end() ? std::string() : found->second;
@@ -84,12 +86,59 @@ void Print(const admin::v1::GetClusterStatusResponse& status, std::ostream& out)
   }
 }
 
-}  // namespace
+Json JobJson(const ClusterNode& node, const ClusterCopy& copy) {
+  return {{"kind", "copy"},
+          {"volume", copy.volume_id()},
+          {"claim", ClaimOf(copy)},
+          {"source", copy.source_id()},
+          {"from_node", copy.from_node()},
+          {"to_node", node.name()},
+          {"passed_bytes", copy.passed_bytes()},
+          {"total_bytes", copy.total_bytes()},
+          {"started", FormatTime(copy.started_unix_nanos())}};
+}
 
-absl::Status ClusterStatusCommand(const Request& request, Surroundings& surroundings) {
+void AddJob(const ClusterNode& node, const ClusterCopy& copy, Table& table) {
+  const uint64_t percent =
+      copy.total_bytes() == 0 ? 0 : copy.passed_bytes() * 100 / copy.total_bytes();
+  table.Add({"copy", copy.volume_id(), ClaimOf(copy), Printable(copy.from_node()),
+             Printable(node.name()),
+             fmt::format("{} of {} ({} %)", FormatBytes(copy.passed_bytes()),
+                         FormatBytes(copy.total_bytes()), percent),
+             FormatTime(copy.started_unix_nanos())});
+}
+
+absl::StatusOr<admin::v1::GetClusterStatusResponse> AskController(const Request& request) {
   admin::v1::GetClusterStatusResponse status;
   RETURN_IF_ERROR(CallServer(request, &ClusterStub::GetClusterStatus,
                              admin::v1::GetClusterStatusRequest(), status));
+  return status;
+}
+
+}  // namespace
+
+absl::Status JobsCommand(const Request& request, Surroundings& surroundings) {
+  ASSIGN_OR_RETURN(const auto status, AskController(request));
+  Json jobs = Json::array();
+  Table table({"JOB", "VOLUME", "CLAIM", "FROM", "TO", "DONE", "STARTED"});
+  for (const ClusterNode& node : status.nodes()) {
+    for (const ClusterCopy& copy : node.copies()) {
+      jobs.push_back(JobJson(node, copy));
+      AddJob(node, copy, table);
+    }
+  }
+  if (request.json) {
+    PrintJson(jobs, surroundings.out);
+  } else if (jobs.empty()) {
+    surroundings.out << "nothing is under way\n";
+  } else {
+    table.Print(surroundings.out);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ClusterStatusCommand(const Request& request, Surroundings& surroundings) {
+  ASSIGN_OR_RETURN(const auto status, AskController(request));
   if (request.json) {
     Json nodes = Json::array();
     for (const ClusterNode& node : status.nodes()) nodes.push_back(NodeJson(node));

@@ -92,6 +92,8 @@ class CommandLine {
     AddPkiCommands();
     CLI::App* cluster = Group("cluster", "What a controller knows of its nodes");
     Leaf(cluster, "status", "Show nodes, pools, space and refused volumes", ClusterStatusCommand);
+    Leaf(&app_, "jobs", "Show what a controller knows to be under way: copies between nodes",
+         JobsCommand);
     Leaf(&app_, "doctor", "Compare catalog, pool and kernel; tell what is wrong and what helps",
          DoctorCommand)
         ->add_flag("--fix", request.fix, "Do what is offered");
@@ -265,8 +267,8 @@ int Run(const std::vector<std::string>& arguments, Surroundings& surroundings) {
     line.request.admin_socket = AdminSocketOf(surroundings.environment);
   }
   // What a refusal says is typed as it stands: the server knows its pools.
-  const Command without_pool[] = {AcknowledgeVolumeCommand, ClusterStatusCommand, InitPkiCommand,
-                                  IssuePkiCommand};
+  const Command without_pool[] = {AcknowledgeVolumeCommand, ClusterStatusCommand, JobsCommand,
+                                  InitPkiCommand, IssuePkiCommand};
   if (line.request.pools.empty() && std::find(std::begin(without_pool), std::end(without_pool),
                                               line.command) == std::end(without_pool)) {
     return Misused("expected --pool PATH or HOLDFAST_POOL, found neither", surroundings.err);

@@ -71,6 +71,7 @@ absl::Status AdoptOrphanCommand(const Request& request, Surroundings& surroundin
 absl::Status InitPkiCommand(const Request& request, Surroundings& surroundings);
 absl::Status IssuePkiCommand(const Request& request, Surroundings& surroundings);
 absl::Status ClusterStatusCommand(const Request& request, Surroundings& surroundings);
+absl::Status JobsCommand(const Request& request, Surroundings& surroundings);
 absl::Status DoctorCommand(const Request& request, Surroundings& surroundings);
 
 // The catalog of the pool in that folder.

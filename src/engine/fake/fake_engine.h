@@ -94,6 +94,8 @@ class FakeEngine final : public StorageEngine {
   absl::StatusOr<Volume> CreateIn(FakePool& pool, Volume row, const Origin* origin);
   absl::StatusOr<Volume> CreateEmpty(const VolumeRequest& request);
   absl::StatusOr<Volume> CreateClone(const VolumeRequest& request);
+  // Nothing is fetched: its origin says all that is simulated here.
+  absl::StatusOr<Volume> CreateCopy(const VolumeRequest& request);
   Volume NewRow(const VolumeRequest& request, Content content, uint64_t capacity_bytes);
   static PoolSpace Space(const FakePool& pool);
   static absl::Status CheckInvariant(const FakePool& pool);

@@ -58,7 +58,29 @@ absl::StatusOr<Volume> FakeEngine::CreateVolume(const VolumeRequest& request) {
       return SameAsAsked(existing->second.row, request);
     }
   }
+  if (request.origin) return CreateCopy(request);
   return request.source.kind == Source::Kind::kNone ? CreateEmpty(request) : CreateClone(request);
+}
+
+absl::StatusOr<Volume> FakeEngine::CreateCopy(const VolumeRequest& request) {
+  const Snapshot& source = request.origin->snapshot;
+  if (!Matches(request.content, source.content)) {
+    return absl::InvalidArgumentError(fmt::format("content of volume '{}': expected {}, as {}",
+                                                  request.name, ContentName(source.content),
+                                                  request.source.id));
+  }
+  VolumeRequest empty = request;
+  empty.content = source.content;
+  if (empty.capacity.required_bytes == 0) empty.capacity.required_bytes = source.size_bytes;
+  ASSIGN_OR_RETURN(const uint64_t capacity, ChooseCapacity(empty.capacity, source.content));
+  if (capacity < source.size_bytes) {
+    return absl::OutOfRangeError(fmt::format("size of volume '{}': expected at least {}, found {}",
+                                             request.name, source.size_bytes, capacity));
+  }
+  ASSIGN_OR_RETURN(Volume made, CreateEmpty(empty));
+  ASSIGN_OR_RETURN(StoredVolume * stored, MustFind(made.id));
+  stored->row.stage.root = source.root;
+  return stored->row;
 }
 
 Volume FakeEngine::NewRow(const VolumeRequest& request, Content content, uint64_t capacity_bytes) {
@@ -71,7 +93,7 @@ Volume FakeEngine::NewRow(const VolumeRequest& request, Content content, uint64_
   row.parameters = request.parameters;
   row.labels = request.labels;
   row.source = request.source;
-  row.shares_blocks = request.source.kind != Source::Kind::kNone;
+  row.shares_blocks = request.source.kind != Source::Kind::kNone && !request.origin;
   row.created_unix_nanos = clock_.UnixNanos();
   row.image_inode = next_inode_++;
   row.image_generation = 1;

@@ -11,6 +11,8 @@
 #include "base/uuid.h"
 #include "engine/image/attached.h"
 #include "engine/image/ballast.h"
+#include "engine/image/clone_terms.h"
+#include "engine/image/copied_image.h"
 #include "engine/image/cut.h"
 #include "engine/image/discard.h"
 #include "engine/image/image_engine.h"
@@ -62,34 +64,10 @@ absl::StatusOr<Volume> SameOrConflict(const Volume& volume, const VolumeRequest&
   return volume;
 }
 
-absl::StatusOr<Content> ContentOfClone(const VolumeRequest& request, Content source) {
-  const bool fits = request.content ? *request.content == source : source != Content::kBlock;
-  if (fits) return source;
-  return absl::InvalidArgumentError(
-      Refusal{"content of volume '" + request.name + "'",
-              fmt::format("{}, like its source {}", ContentName(source), request.source.id),
-              request.content ? ContentName(*request.content) : "a filesystem",
-              "ask for the source's filesystem and volume mode"}
-          .Sentence());
-}
-
-// A clone has its source's size unless a larger one is asked for.
-absl::StatusOr<uint64_t> CapacityOfClone(const VolumeRequest& request, Content content,
-                                         uint64_t source_bytes) {
-  CapacityRange range = request.capacity;
-  if (range.required_bytes == 0) range.required_bytes = source_bytes;
-  ASSIGN_OR_RETURN(const uint64_t bytes, ChooseCapacity(range, content));
-  if (bytes >= source_bytes) return bytes;
-  return absl::OutOfRangeError(
-      Refusal{"size of volume '" + request.name + "'",
-              fmt::format("at least {} bytes, as its source {}", source_bytes, request.source.id),
-              fmt::format("{} bytes", bytes), "ask for the source's size or more"}
-          .Sentence());
-}
-
 }  // namespace
 
 absl::StatusOr<Volume> ImageEngine::CreateVolume(const VolumeRequest& request) {
+  RETURN_IF_ERROR(copies_.CheckNotRunning(request.name));
   ASSIGN_OR_RETURN(const auto guard, locks_.TryLock(VolumeKey(NameHash(request.name))));
   ASSIGN_OR_RETURN(auto existing, FindVolumeByName(request.name));
   if (existing && existing->volume.state == ObjectState::kReady) {
@@ -97,7 +75,9 @@ absl::StatusOr<Volume> ImageEngine::CreateVolume(const VolumeRequest& request) {
     RETURN_IF_ERROR(ShowIfHidden(pool, existing->volume.incarnation, pool.volumes));
     return SameOrConflict(existing->volume, request);
   }
+  if (existing && MayGoOn(existing->volume, request)) return CreateCopy(request, existing);
   if (existing) RETURN_IF_ERROR(Discard(*existing->pool, existing->volume, trash_policy()));
+  if (request.origin) return CreateCopy(request, std::nullopt);
   switch (request.source.kind) {
     case Source::Kind::kNone:
       return CreateEmpty(request);
@@ -121,7 +101,7 @@ Volume ImageEngine::NewVolumeRow(const Pool& pool, const VolumeRequest& request,
   volume.parameters = request.parameters;
   volume.labels = request.labels;
   volume.source = request.source;
-  volume.shares_blocks = request.source.kind != Source::Kind::kNone;
+  volume.shares_blocks = request.source.kind != Source::Kind::kNone && !request.origin;
   volume.created_unix_nanos = clock_.UnixNanos();
   return volume;
 }
@@ -145,9 +125,9 @@ absl::StatusOr<Volume> ImageEngine::Commit(Pool& pool, Volume volume,
   return DiscardAfter(status, pool, volume, trash_policy());
 }
 
-absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
-  const Content content = request.content.value_or(Content::kExt4);
-  ASSIGN_OR_RETURN(const uint64_t capacity, ChooseCapacity(request.capacity, content));
+absl::StatusOr<ImageEngine::LocalVolume> ImageEngine::IntendUnshared(const VolumeRequest& request,
+                                                                     Content content,
+                                                                     uint64_t capacity) {
   ASSIGN_OR_RETURN(const auto candidates, CandidatePools(request.parameters.pool));
   absl::Status last;
   for (Pool* pool : candidates) {
@@ -158,18 +138,31 @@ absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
       if (last.ok()) last = allowed;
       continue;
     }
-    const Volume volume = NewVolumeRow(*pool, request, content, capacity);
-    const SpaceRequest need{.bound_bytes = BytesToMake(request.parameters, content, capacity),
-                            .provisioned_bytes = capacity};
-    const absl::Status admitted = AdmitRow(
-        *pool, need, [&] { return pool->catalog->InsertVolume(volume, Outlives::kProcess); });
-    if (admitted.ok()) return Commit(*pool, volume, MakeEmptyImage(*pool, volume));
+    LocalVolume intended{pool, NewVolumeRow(*pool, request, content, capacity)};
+    SpaceRequest need{.bound_bytes = BytesToMake(request.parameters, content, capacity),
+                      .provisioned_bytes = capacity};
+    if (request.origin) {
+      intended.volume.copy_of = request.origin->snapshot.incarnation;
+      // All of it may be data, whatever the class reserves for what is written later.
+      need.bound_bytes = std::max(need.bound_bytes, request.origin->snapshot.size_bytes);
+    }
+    const absl::Status admitted = AdmitRow(*pool, need, [&] {
+      return pool->catalog->InsertVolume(intended.volume, Outlives::kProcess);
+    });
+    if (admitted.ok()) return intended;
     const bool full = absl::IsResourceExhausted(admitted);
     // Or it promises nothing at present. Whatever else it is may have left a row.
     if (!full && !absl::IsFailedPrecondition(admitted)) return admitted;
     if (full || !absl::IsResourceExhausted(last)) last = admitted;
   }
   return last;
+}
+
+absl::StatusOr<Volume> ImageEngine::CreateEmpty(const VolumeRequest& request) {
+  const Content content = request.content.value_or(Content::kExt4);
+  ASSIGN_OR_RETURN(const uint64_t capacity, ChooseCapacity(request.capacity, content));
+  ASSIGN_OR_RETURN(const LocalVolume made, IntendUnshared(request, content, capacity));
+  return Commit(*made.pool, made.volume, MakeEmptyImage(*made.pool, made.volume));
 }
 
 absl::StatusOr<Volume> ImageEngine::CreateFromSnapshot(const VolumeRequest& request) {

@@ -109,6 +109,7 @@ absl::Status ImageEngine::PurgeExpiredTrash() {
   for (const auto& pool : pools_) {
     RETURN_IF_ERROR(WithCatalogRoom(
         *pool, [&] { return PurgeExpired(*pool, clock_.UnixNanos(), options_.trash_grace); }));
+    RETURN_IF_ERROR(WithCatalogRoom(*pool, [&] { return DropAbandonedCopies(*pool); }));
   }
   return absl::OkStatus();
 }

@@ -4,16 +4,19 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/image/copies.h"
 #include "engine/image/discard.h"
 #include "engine/image/fail_stop.h"
 #include "engine/image/fail_stop_threads.h"
 #include "engine/image/image_files.h"
 #include "engine/image/pool.h"
 #include "engine/image/space_meter.h"
+#include "engine/snapshot_reader.h"
 #include "engine/storage_engine.h"
 #include "os/host.h"
 #include "volume/volume_locks.h"
@@ -26,7 +29,7 @@ struct ImageEngineOptions {
   std::chrono::milliseconds freeze_deadline{std::chrono::seconds(10)};
 };
 
-class ImageEngine final : public StorageEngine {
+class ImageEngine final : public StorageEngine, public SnapshotReader {
  public:
   // Thaws what a dead process left frozen, opens every pool and recovers it. A pool that is refused
   // stays in Pools() with its sentence; the others work. Never fails as a whole. `host` and `clock`
@@ -55,11 +58,22 @@ class ImageEngine final : public StorageEngine {
   absl::StatusOr<CapacityAnswer> GetCapacity(const ClassParameters& parameters,
                                              std::optional<Content> content) override;
 
+  // --- Copies from and to other nodes ------------------------------------------------------------
+  absl::StatusOr<std::string> ReadSnapshot(std::string_view id, std::string_view incarnation,
+                                           uint64_t from, TakeChunk take) override;
+  // How it gets what another node has. Set once, before calls come in.
+  void set_fetch(FetchSnapshot fetch) { fetch_ = std::move(fetch); }
+  const Copies& copies() const { return copies_; }
+  // Before the end of the process: those under way end as soon as they can, and go on when they are
+  // asked for again.
+  void StopCopies() { copies_.Stop(); }
+
   // Watches overcommitted pools for as long as the object lives; null when there is none. The
   // engine must outlive it.
   std::unique_ptr<FailStopThreads> WatchPools(FailStop::Tell tell);
 
-  // Purges trash whose grace has passed. Called now and then by the server.
+  // Purges trash whose grace has passed, and what was copied of volumes that nobody asks for any
+  // more. Called now and then by the server.
   absl::Status PurgeExpiredTrash();
   // An orderly end: checkpoints the catalogs. Nothing is unmounted or detached.
   absl::Status Close();
@@ -116,6 +130,9 @@ class ImageEngine final : public StorageEngine {
   absl::StatusOr<Volume> CreateEmpty(const VolumeRequest& request);
   absl::StatusOr<Volume> CreateFromSnapshot(const VolumeRequest& request);
   absl::StatusOr<Volume> CreateFromVolume(const VolumeRequest& request);
+  // The row of a volume that shares no blocks, in the first pool that has room for it.
+  absl::StatusOr<LocalVolume> IntendUnshared(const VolumeRequest& request, Content content,
+                                             uint64_t capacity);
   Volume NewVolumeRow(const Pool& pool, const VolumeRequest& request, Content content,
                       uint64_t capacity_bytes) const;
   // The row becomes ready, or what was made is discarded.
@@ -124,6 +141,12 @@ class ImageEngine final : public StorageEngine {
   absl::Status CheckNotReplaced(const LocalVolume& local, const UniqueFd& named);
   absl::StatusOr<std::vector<Loop>> LoopsOf(const LocalVolume& local);
   absl::Status EndUse(LocalVolume& local);
+
+  // copy_volume.cc. `begun`: what an earlier attempt has left.
+  absl::StatusOr<Volume> CreateCopy(const VolumeRequest& request, std::optional<LocalVolume> begun);
+  absl::StatusOr<UniqueFd> CopyImage(Pool& pool, Volume& volume, const CopyOrigin& origin,
+                                     Copies::Running& running);
+  absl::Status DropAbandonedCopies(Pool& pool);
 
   // expand_volume.cc
   absl::StatusOr<UniqueFd> OpenImageToGrow(const LocalVolume& local, uint64_t target);
@@ -146,6 +169,8 @@ class ImageEngine final : public StorageEngine {
   std::unique_ptr<FailStop> fail_stop_;
   VolumeLocks locks_;
   PutAway put_away_;
+  FetchSnapshot fetch_;
+  Copies copies_;
 };
 
 // Keys of VolumeLocks.

@@ -23,6 +23,8 @@ absl::Status RecoverVolume(Pool& pool, const ImageRow& row, const TrashPolicy& p
   if (row.ready && !row.may_be_growing) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto volume, pool.catalog->FindVolume(row.id));
   if (!volume) return absl::OkStatus();
+  // What was copied from another node so far is kept: the repeated call goes on from there.
+  if (volume->state == ObjectState::kCreating && !volume->copy_of.empty()) return absl::OkStatus();
   return row.ready ? UndoExpansion(pool, *volume) : Discard(pool, *volume, policy);
 }
 
@@ -37,6 +39,7 @@ absl::Status SettleWorkFolder(Pool& pool) {
     const FileClaim* claim = incarnation ? claims.OfIncarnation(*incarnation) : nullptr;
     ASSIGN_OR_RETURN(const auto bytes, pool.host.FileSize(pool.work, name));
     if (!bytes) continue;  // no file: not ours, the doctor tells of it
+    if (claim != nullptr && claim->copying) continue;
     if (claim == nullptr || claim->state == ObjectState::kCreating) {
       RETURN_IF_ERROR(pool.host.Remove(pool.work, name).status());
     } else if (claim->trashed || claim->state == ObjectState::kReady) {

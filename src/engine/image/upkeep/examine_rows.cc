@@ -119,7 +119,8 @@ absl::Status Doctor::ExamineVolume(Pool& pool, const std::string& id,
   ASSIGN_OR_RETURN(const auto volume, pool.catalog->FindVolume(id));
   if (!volume) return absl::OkStatus();  // deleted meanwhile
   if (volume->state != ObjectState::kReady) {
-    ReportHalfDone(pool, *volume);
+    // A copy that broke off goes on when it is asked for again.
+    if (volume->copy_of.empty()) ReportHalfDone(pool, *volume);
     return absl::OkStatus();
   }
   if (volume->stage.verdict) {

@@ -19,6 +19,7 @@ FileClaim FileClaimOf(const Volume& volume, bool trashed) {
           .incarnation = volume.incarnation,
           .state = volume.state,
           .trashed = trashed,
+          .copying = volume.state == ObjectState::kCreating && !volume.copy_of.empty(),
           .inode = volume.image_inode,
           .generation = volume.image_generation,
           .filesystem_uuid = volume.filesystem_uuid};

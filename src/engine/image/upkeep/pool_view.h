@@ -21,6 +21,7 @@ struct FileClaim {
   std::string incarnation;
   ObjectState state = ObjectState::kReady;
   bool trashed = false;
+  bool copying = false;  // from another node, and not all of it is there
   // Of the image as recorded; 0: not known (snapshots, volumes being made).
   uint64_t inode = 0;
   uint32_t generation = 0;
