@@ -25,8 +25,8 @@ struct NodeService::Stage {
 
 namespace {
 
-bool IsThick(const Volume& volume) {
-  return volume.parameters.provisioning == Provisioning::kThick;
+bool Discards(const ImageEngine::LocalVolume& local) {
+  return GivesBack(local.volume.parameters.provisioning, local.pool->filesystem);
 }
 
 }  // namespace
@@ -148,7 +148,7 @@ absl::Status NodeService::StageBlock(LocalVolume& local, const Stage& stage,
                                      const UniqueFd& image) {
   const Access access = stage.terms.read_only ? Access::kReadOnly : Access::kReadWrite;
   ASSIGN_OR_RETURN(const AttachedLoop attached,
-                   host_.Attach(image, {.access = access, .discard = !IsThick(local.volume)}));
+                   host_.Attach(image, {.access = access, .discard = Discards(local)}));
   ASSIGN_OR_RETURN(local.volume.stage,
                    StagedRecord(host_, local.volume, stage.terms, stage.staging, attached.loop));
   RETURN_IF_ERROR(Record(local));
@@ -160,12 +160,12 @@ absl::Status NodeService::StageFilesystem(LocalVolume& local, const Stage& stage
   RETURN_IF_ERROR(PrepareFilesystem(local, stage, image));
   const Access access = stage.terms.read_only ? Access::kReadOnly : Access::kReadWrite;
   ASSIGN_OR_RETURN(const AttachedLoop attached,
-                   host_.Attach(image, {.access = access, .discard = !IsThick(local.volume)}));
+                   host_.Attach(image, {.access = access, .discard = Discards(local)}));
   RETURN_IF_ERROR(engine_.fail_stop().LimitDirty(*local.pool, local.volume, attached.loop));
   ASSIGN_OR_RETURN(const UniqueFd mount,
                    host_.MountDetached(attached.loop, {.flags = stage.flags,
                                                        .content = local.volume.content,
-                                                       .thick = IsThick(local.volume)}));
+                                                       .discard = Discards(local)}));
   ASSIGN_OR_RETURN(const RootAttributes root, host_.ReadRoot(mount));
   RETURN_IF_ERROR(Judge(local, root));
   return ShowStaged(local, stage, mount, root, attached.loop);
@@ -196,7 +196,7 @@ absl::Status NodeService::PrepareFilesystem(LocalVolume& local, const Stage& sta
   if (!stage.terms.read_only || !crashed || !(*found)->needs_recovery) return absl::OkStatus();
   ASSIGN_OR_RETURN(PrivateMount replay, PrivateMount::Open(host_, image,
                                                            {.content = local.volume.content,
-                                                            .thick = IsThick(local.volume)}));
+                                                            .discard = Discards(local)}));
   return replay.Release();
 }
 
@@ -204,7 +204,7 @@ absl::Status NodeService::PrepareFilesystem(LocalVolume& local, const Stage& sta
 absl::Status NodeService::Grow(LocalVolume& local, const UniqueFd& image) {
   ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host_, image,
                                                           {.content = local.volume.content,
-                                                           .thick = IsThick(local.volume)}));
+                                                           .discard = Discards(local)}));
   ASSIGN_OR_RETURN(const RootAttributes root, host_.ReadRoot(mount.root()));
   RETURN_IF_ERROR(Judge(local, root));
   RETURN_IF_ERROR(mount.Release());

@@ -10,8 +10,8 @@ namespace {
 constexpr uint64_t kSliceBytes = 16 * kGiB;
 
 // btrfs gives back by itself, raw block when its user says so.
-bool NeedsTrim(const Volume& volume) {
-  return volume.parameters.provisioning == Provisioning::kThin &&
+bool NeedsTrim(const Pool& pool, const Volume& volume) {
+  return GivesBack(volume.parameters.provisioning, pool.filesystem) &&
          (volume.content == Content::kExt4 || volume.content == Content::kXfs) &&
          volume.stage.last_end == LastEnd::kStaged;
 }
@@ -23,7 +23,7 @@ absl::Status NodeService::TrimThinVolumes(const std::function<bool()>& stop) {
   for (const auto& pool : engine_.pools()) {
     ASSIGN_OR_RETURN(const auto volumes, pool->catalog->AllVolumes());
     for (const Volume& volume : volumes) {
-      if (!NeedsTrim(volume)) continue;
+      if (!NeedsTrim(*pool, volume)) continue;
       for (uint64_t start = 0; start < volume.filesystem_bytes; start += kSliceBytes) {
         if (stop()) return absl::OkStatus();
         const absl::Status trimmed = TrimSlice(volume.id, start);

@@ -17,7 +17,6 @@ namespace holdfast {
 struct FormatOptions {
   Content content = Content::kExt4;
   std::string uuid;
-  bool thick = true;  // no discard while making it
 };
 
 // What the superblock says, read by us with its checksum verified, and by libblkid as a second

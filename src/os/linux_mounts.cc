@@ -46,7 +46,7 @@ absl::Status Refused(int error, const UniqueFd& context, std::string_view call, 
 }
 
 // Ours first, so that a lawful choice of the user's (commit=30) stands; refusing unlawful ones is
-// the layers' above. What keeps thick thick comes last.
+// the layers' above. What keeps blocks allocated comes last.
 std::vector<Option> FilesystemOptions(const Loop& loop, const MountOptions& options) {
   std::vector<Option> all;
   const MountFlags& flags = options.flags;
@@ -69,11 +69,11 @@ std::vector<Option> FilesystemOptions(const Loop& loop, const MountOptions& opti
   if (options.content == Content::kXfs && options.private_clone) {
     all.push_back({"nouuid", std::nullopt});
   }
-  // Thin ext4 and XFS are trimmed on a schedule (node/trim_volumes.cc): their "discard" trims in
+  // ext4 and XFS are trimmed on a schedule (node/trim_volumes.cc): their "discard" trims in
   // the path of every commit. btrfs has an asynchronous one.
-  if (options.content == Content::kBtrfs && !options.thick) all.push_back({"discard", "async"});
+  if (options.content == Content::kBtrfs && options.discard) all.push_back({"discard", "async"});
   all.insert(all.end(), flags.filesystem_options.begin(), flags.filesystem_options.end());
-  if (options.content == Content::kBtrfs && options.thick) {
+  if (options.content == Content::kBtrfs && !options.discard) {
     all.push_back({"nodiscard", std::nullopt});
   }
   return all;

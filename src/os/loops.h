@@ -34,7 +34,7 @@ struct Loop {
 
 struct LoopOptions {
   Access access = Access::kReadWrite;
-  bool discard = false;  // thin: punches holes. thick: the device refuses discards
+  bool discard = false;  // true: they punch holes. false: the device refuses them
 };
 
 // A loop device that goes away at scope end unless a mount, an opener or Pin holds it: it is

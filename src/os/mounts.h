@@ -42,7 +42,9 @@ absl::StatusOr<MountFlags> ParseMountFlags(const std::vector<std::string>& flags
 struct MountOptions {
   MountFlags flags;  // nosuid and nodev are always set
   Content content = Content::kExt4;
-  bool thick = true;  // no discard ("nodiscard" on btrfs, whose default is async)
+  // What is freed in it goes back to the pool; if not, btrfs is mounted with nodiscard, for its
+  // default is async.
+  bool discard = false;
   // Only for the engine's private clones: an XFS whose UUID is not yet its own.
   bool private_clone = false;
   // Only for the engine's look at what mkfs has just made: an ext4 without its journal's thread.

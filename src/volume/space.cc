@@ -46,6 +46,10 @@ uint64_t OwedUpperBound(const Volume& volume) {
   return OwedBytes({.hole_bytes = volume.capacity_bytes}, volume.parameters.reserve_percent);
 }
 
+bool GivesBack(Provisioning provisioning, PoolFilesystem filesystem) {
+  return provisioning == Provisioning::kThin && filesystem == PoolFilesystem::kXfs;
+}
+
 uint64_t FloorBytes(PoolFilesystem filesystem, uint64_t size_bytes, uint64_t provisioned_bytes) {
   return ConstantBytes(filesystem, size_bytes) + provisioned_bytes / SlopeDivisor(filesystem);
 }

@@ -45,6 +45,11 @@ uint64_t OwedUpperBound(const Volume& volume);
 enum class PoolFilesystem { kXfs, kBtrfs };
 uint64_t FloorBytes(PoolFilesystem filesystem, uint64_t size_bytes, uint64_t provisioned_bytes);
 
+// Whether a volume's discards reach its pool: of thin ones on XFS. btrfs keeps a whole extent as long
+// as one block of it is in use: a hole would be owed again, and its space not be back
+// (docs/adr/0015).
+bool GivesBack(Provisioning provisioning, PoolFilesystem filesystem);
+
 // What a reflink copy of a file of `extents` extents itself takes, before anybody writes. Count it
 // as more_bytes when a snapshot or clone is made: fragmented images have millions of extents.
 uint64_t CloneMetadataBytes(PoolFilesystem filesystem, uint64_t extents);

@@ -64,7 +64,7 @@ absl::StatusOr<UniqueFd> HostContractBase::NewFile(const std::string& name, uint
 absl::StatusOr<UniqueFd> HostContractBase::NewImage(const std::string& name, Content content,
                                                     const std::string& uuid) {
   ASSIGN_OR_RETURN(UniqueFd image, NewFile(name, ImageBytes(content)));
-  RETURN_IF_ERROR(host().Format(image, {.content = content, .uuid = uuid, .thick = false}));
+  RETURN_IF_ERROR(host().Format(image, {.content = content, .uuid = uuid}));
   return image;
 }
 

@@ -82,7 +82,7 @@ TEST_P(FilesystemContract, MountedWithUuid_FindsTheDeviceWhileItIsMounted) {
 TEST_P(FilesystemContract, Format_OfAThickImage_LeavesEveryBlockAllocated) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", ImageBytes(content())));
   ASSERT_OK(host().Preallocate(image, 0, ImageBytes(content())));
-  ASSERT_OK(host().Format(image, {.content = content(), .uuid = kUuid, .thick = true}));
+  ASSERT_OK(host().Format(image, {.content = content(), .uuid = kUuid}));
   ASSERT_OK_AND_ASSIGN(const FileFacts facts, host().Describe(image));
   EXPECT_GE(facts.allocated_bytes, ImageBytes(content()));
 }
@@ -90,7 +90,7 @@ TEST_P(FilesystemContract, Format_OfAThickImage_LeavesEveryBlockAllocated) {
 TEST_P(FilesystemContract, Format_OverData_IsRefusedAndChangesNothing) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", ImageBytes(content())));
   ASSERT_OK(host().Write(image, 20 * kMiB, "precious"));
-  EXPECT_CODE(host().Format(image, {.content = content(), .uuid = kUuid, .thick = false}),
+  EXPECT_CODE(host().Format(image, {.content = content(), .uuid = kUuid}),
               kFailedPrecondition);
   ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
   EXPECT_FALSE(superblock.has_value());

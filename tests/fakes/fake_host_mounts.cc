@@ -21,8 +21,8 @@ bool IsKnownOption(const MountFlags::Option& option) {
 std::string OptionText(const MountOptions& options, bool read_only) {
   std::string text = read_only ? "ro" : "rw";
   if (options.content == Content::kExt4) text += ",errors=remount-ro,data_err=abort";
-  if (options.content == Content::kBtrfs && options.thick) text += ",nodiscard";
-  if (!options.thick) text += ",discard";
+  if (options.content == Content::kBtrfs && !options.discard) text += ",nodiscard";
+  if (options.discard) text += ",discard";
   if (options.private_clone) text += ",nouuid";
   for (const auto& option : options.flags.filesystem_options) {
     text += "," + option.name + (option.value ? "=" + *option.value : "");

@@ -226,8 +226,9 @@ absl::StatusOr<UniqueFd> ImageEngine::OpenImage(const LocalVolume& local, Access
 
 absl::Status ImageEngine::GrowFilesystem(const LocalVolume& local, const UniqueFd& image) {
   const Volume& volume = local.volume;
-  return GrowImageFilesystem(host_, image, volume.content,
-                             volume.parameters.provisioning == Provisioning::kThick);
+  return GrowImageFilesystem(
+      host_, image, volume.content,
+      GivesBack(volume.parameters.provisioning, local.pool->filesystem));
 }
 
 absl::StatusOr<std::optional<Volume>> ImageEngine::FindVolume(std::string_view id) {

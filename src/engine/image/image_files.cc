@@ -16,8 +16,12 @@ bool IsThick(const Volume& volume) {
   return volume.parameters.provisioning == Provisioning::kThick;
 }
 
-PrivateMountOptions MountOptionsOf(const Volume& volume) {
-  return {.content = volume.content, .thick = IsThick(volume)};
+bool Discards(const Pool& pool, const Volume& volume) {
+  return GivesBack(volume.parameters.provisioning, pool.filesystem);
+}
+
+PrivateMountOptions MountOptionsOf(const Pool& pool, const Volume& volume) {
+  return {.content = volume.content, .discard = Discards(pool, volume)};
 }
 
 absl::StatusOr<MadeImage> DescribeImage(Host& host, const Volume& volume, const UniqueFd& image) {
@@ -30,10 +34,10 @@ absl::StatusOr<MadeImage> DescribeImage(Host& host, const Volume& volume, const 
 }
 
 // The clone's log is replayed on it alone, while it still has its source's UUID.
-absl::Status ReplayLog(Host& host, const UniqueFd& image, const Volume& volume) {
-  PrivateMountOptions options = MountOptionsOf(volume);
+absl::Status ReplayLog(Pool& pool, const UniqueFd& image, const Volume& volume) {
+  PrivateMountOptions options = MountOptionsOf(pool, volume);
   options.own_uuid = false;
-  ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, options));
+  ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(pool.host, image, options));
   return mount.Release();
 }
 
@@ -61,8 +65,9 @@ absl::Status CheckCloneRoot(const Volume& volume, const CloneSource& source,
 }
 
 // A filesystem that is its own: what the source was is read, not believed.
-absl::StatusOr<RootAttributes> GiveOwnFilesystem(Host& host, const Volume& volume,
+absl::StatusOr<RootAttributes> GiveOwnFilesystem(Pool& pool, const Volume& volume,
                                                  const UniqueFd& image, const CloneSource& source) {
+  Host& host = pool.host;
   ASSIGN_OR_RETURN(const auto found, host.Identify(image));
   if (!found || found->content != volume.content || found->uuid != source.filesystem_uuid) {
     return absl::DataLossError(
@@ -73,13 +78,13 @@ absl::StatusOr<RootAttributes> GiveOwnFilesystem(Host& host, const Volume& volum
                 "do not use this source; restore another snapshot"}
             .Sentence());
   }
-  if (found->needs_recovery) RETURN_IF_ERROR(ReplayLog(host, image, volume));
+  if (found->needs_recovery) RETURN_IF_ERROR(ReplayLog(pool, image, volume));
   RETURN_IF_ERROR(host.SetFilesystemUuid(image, volume.content, volume.filesystem_uuid));
   const bool grows = found->size_bytes < volume.capacity_bytes;
   if (grows && volume.content == Content::kExt4) {
     RETURN_IF_ERROR(host.GrowUnmounted(image, volume.content));
   }
-  ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, MountOptionsOf(volume)));
+  ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, MountOptionsOf(pool, volume)));
   if (grows && volume.content != Content::kExt4) {
     RETURN_IF_ERROR(host.GrowMounted(mount.root(), volume.content));
   }
@@ -111,12 +116,11 @@ absl::StatusOr<MadeImage> MakeEmptyImage(Pool& pool, const Volume& volume) {
   if (IsThick(volume)) RETURN_IF_ERROR(host.Preallocate(image, 0, volume.capacity_bytes));
   ASSIGN_OR_RETURN(MadeImage made, DescribeImage(host, volume, image));
   if (volume.content != Content::kBlock) {
-    RETURN_IF_ERROR(host.Format(
-        image,
-        {.content = volume.content, .uuid = volume.filesystem_uuid, .thick = IsThick(volume)}));
+    RETURN_IF_ERROR(
+        host.Format(image, {.content = volume.content, .uuid = volume.filesystem_uuid}));
     const ClassParameters& parameters = volume.parameters;
     const bool changes_root = parameters.root_mode || parameters.root_owner;
-    PrivateMountOptions options = MountOptionsOf(volume);
+    PrivateMountOptions options = MountOptionsOf(pool, volume);
     options.access = changes_root ? Access::kReadWrite : Access::kReadOnly;
     ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, options));
     if (changes_root) {
@@ -144,25 +148,26 @@ absl::StatusOr<MadeImage> FinishClone(Pool& pool, const Volume& volume, const Un
   if (IsThick(volume)) RETURN_IF_ERROR(host.Preallocate(image, 0, volume.capacity_bytes));
   ASSIGN_OR_RETURN(MadeImage made, DescribeImage(host, volume, image));
   if (volume.content != Content::kBlock) {
-    ASSIGN_OR_RETURN(made.root, GiveOwnFilesystem(host, volume, image, source));
+    ASSIGN_OR_RETURN(made.root, GiveOwnFilesystem(pool, volume, image, source));
   }
   RETURN_IF_ERROR(host.Sync(image));
   return made;
 }
 
-absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content, bool thick) {
+absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content,
+                                 bool discard) {
   if (content == Content::kBlock) return absl::OkStatus();
   if (content == Content::kExt4) {
     ASSIGN_OR_RETURN(const auto found, host.Identify(image));
     if (found && found->needs_recovery) {
       ASSIGN_OR_RETURN(PrivateMount replay,
-                       PrivateMount::Open(host, image, {.content = content, .thick = thick}));
+                       PrivateMount::Open(host, image, {.content = content, .discard = discard}));
       RETURN_IF_ERROR(replay.Release());
     }
     return host.GrowUnmounted(image, content);
   }
   ASSIGN_OR_RETURN(PrivateMount mount,
-                   PrivateMount::Open(host, image, {.content = content, .thick = thick}));
+                   PrivateMount::Open(host, image, {.content = content, .discard = discard}));
   RETURN_IF_ERROR(host.GrowMounted(mount.root(), content));
   return mount.Release();
 }

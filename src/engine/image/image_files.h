@@ -49,7 +49,8 @@ absl::StatusOr<MadeImage> FinishClone(Pool& pool, const Volume& volume, const Un
                                       const CloneSource& source);
 
 // Grows an unmounted filesystem to its image: ext4 as it is, xfs and btrfs on a private mount.
-absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content, bool thick);
+// `discard`: as GivesBack (volume/space.h).
+absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content, bool discard);
 
 // The image takes its place in `folder`. Its row is ready by then, and nothing is flushed: after a
 // power cut recovery finds it in work/ and shows it again (docs/adr/0008).

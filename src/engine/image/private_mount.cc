@@ -46,12 +46,12 @@ absl::StatusOr<PrivateMount> PrivateMount::Open(Host& host, const UniqueFd& imag
                                                 const PrivateMountOptions& options) {
   PrivateMount result(host);
   ASSIGN_OR_RETURN(result.loop_,
-                   host.Attach(image, {.access = options.access, .discard = !options.thick}));
+                   host.Attach(image, {.access = options.access, .discard = options.discard}));
   ASSIGN_OR_RETURN(
       result.mount_,
       host.MountDetached(result.loop_.loop, {.flags = {},
                                              .content = options.content,
-                                             .thick = options.thick,
+                                             .discard = options.discard,
                                              .private_clone = !options.own_uuid,
                                              .without_log = options.access == Access::kReadOnly}));
   return result;

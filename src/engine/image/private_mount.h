@@ -12,7 +12,7 @@ namespace holdfast {
 
 struct PrivateMountOptions {
   Content content = Content::kExt4;
-  bool thick = true;
+  bool discard = false;  // as GivesBack (volume/space.h)
   bool own_uuid = true;  // false: a clone that still carries its source's
   // Read-only for a look: neither mount nor unmount then writes and waits for the disk.
   Access access = Access::kReadWrite;
