@@ -22,9 +22,12 @@ absl::Status ToStatus(int code, int system_errno, const std::string& message) {
       return absl::UnavailableError(message);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+      // SQLite says so too of a disk that went away under it.
       return absl::DataLossError(
           message +
-          "; restore catalog.db, or stop the driver and see 'sqlite3 catalog.db .recover'");
+          "; see first that the pool's disk is there and can be read (the kernel's log), and start "
+          "the driver again; if it says the same, restore catalog.db, or stop the driver and see "
+          "'sqlite3 catalog.db .recover'");
     default:
       return absl::InternalError(message);
   }

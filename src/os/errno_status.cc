@@ -27,8 +27,10 @@ absl::StatusCode CodeOfErrno(int error) {
 absl::Status ErrnoStatusAs(absl::StatusCode code, int error, std::string_view call,
                            std::string_view object) {
   // std::generic_category is thread-safe where strerror is not.
-  return absl::Status(
-      code, fmt::format("{} {}: {}", call, object, std::generic_category().message(error)));
+  std::string message =
+      fmt::format("{} {}: {}", call, object, std::generic_category().message(error));
+  if (error == EIO) message += "; the disk beneath it fails or has gone: the kernel's log says more";
+  return absl::Status(code, message);
 }
 
 absl::Status ErrnoStatus(int error, std::string_view call, std::string_view object) {

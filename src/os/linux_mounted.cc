@@ -63,7 +63,9 @@ absl::Status LinuxHost::Freeze(const UniqueFd& root) {
   if (ioctl(folder.get(), FIFREEZE, 0) == 0) return absl::OkStatus();
   if (errno == EBUSY) {
     return absl::FailedPreconditionError(
-        fmt::format("FIFREEZE {}: it is frozen already", FdName(folder)));
+        fmt::format("freeze of the filesystem at {}: expected one that writes, found it frozen by "
+                    "somebody; end that ('fsfreeze --unfreeze' on the node), then try again",
+                    FdName(folder)));
   }
   return ErrnoStatus(errno, "FIFREEZE", FdName(folder));
 }

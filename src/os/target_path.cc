@@ -99,7 +99,8 @@ absl::StatusOr<TargetPath> ParseTarget(const std::vector<TargetRoot>& roots,
   std::string expected;
   for (const TargetRoot& root : roots) expected += (expected.empty() ? "" : " or ") + root.given;
   return absl::InvalidArgumentError(
-      fmt::format("target path: expected an absolute path without '..' beneath {}, found '{}'",
+      fmt::format("target path: expected an absolute path without '..' beneath {}, found '{}'; is "
+                  "that --kubelet-root the kubelet's?",
                   expected, target));
 }
 

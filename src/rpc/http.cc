@@ -102,9 +102,9 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HostPort& ad
                                                               std::function<absl::Status()> ready) {
   const std::string where = address.host.empty() ? std::to_string(address.port)
                                                  : fmt::format("{}:{}", address.host, address.port);
-  // Four threads: a scrape, two probes, and one that somebody keeps open.
-  const std::vector<std::string> options = {"listening_ports",    where,  "num_threads", "4",
-                                            "request_timeout_ms", "10000"};
+  // Probes must be answered while others keep connections open and say nothing.
+  const std::vector<std::string> options = {"listening_ports",    where, "num_threads", "16",
+                                            "request_timeout_ms", "1000"};
   CivetCallbacks callbacks;
   callbacks.log_message = Silence;
   try {

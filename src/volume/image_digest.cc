@@ -26,7 +26,7 @@ bool IsAllZero(std::string_view data) {
 
 struct ImageDigest::State {
   struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+    void operator()(EVP_MD_CTX* object) const { EVP_MD_CTX_free(object); }
   };
   std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
 };

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,15 +16,23 @@
 namespace holdfast {
 namespace {
 
-// The whole answer, head and body.
-std::string Ask(int port, const std::string& method, const std::string& path) {
+// A connection, or -1.
+int Connect(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+// The whole answer, head and body.
+std::string Ask(int port, const std::string& method, const std::string& path) {
+  const int fd = Connect(port);
   std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+  if (fd >= 0) {
     const std::string request = fmt::format(
         "{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
         "Connection: close\r\n\r\n",
@@ -109,6 +118,16 @@ TEST_F(HttpTest, OtherPathsAndMethods_AreRefused) {
   const std::string head = Ask(server_->port(), "HEAD", "/healthz");
   EXPECT_TRUE(StartsWith(head, "HTTP/1.1 200 ")) << head;
   EXPECT_EQ(head.substr(head.size() - 4), "\r\n\r\n");
+}
+
+// Else whoever opens a few connections and says nothing has a probe restart the driver.
+TEST_F(HttpTest, ConnectionsThatSayNothing_DoNotKeepAProbeFromItsAnswer) {
+  std::vector<int> idle(40);
+  for (int& fd : idle) fd = Connect(server_->port());
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(StartsWith(Get("/healthz"), "HTTP/1.1 200 "));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+  for (const int fd : idle) close(fd);
 }
 
 TEST_F(HttpTest, AnAddressThatIsTaken_IsOneSentence) {
