@@ -1,7 +1,9 @@
 #include "node/capability_check.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "absl/strings/str_split.h"
 #include "base/build_info.h"
 #include "base/refusal.h"
 #include "base/status_macros.h"
@@ -36,6 +38,42 @@ absl::Status CheckContent(const Volume& volume, const Capability& capability) {
                                             ContentName(volume.content), WantedContent(capability),
                                             "use the volume as it was created"}
                                         .Sentence());
+}
+
+namespace {
+
+// What a bind of the staged mount cannot change.
+MountFlags OfFilesystem(const MountFlags& flags) {
+  return {.synchronous = flags.synchronous,
+          .dir_synchronous = flags.dir_synchronous,
+          .filesystem_options = flags.filesystem_options};
+}
+
+std::string OptionsInWords(const MountFlags& flags) {
+  std::vector<std::string> words;
+  if (flags.synchronous) words.push_back("sync");
+  if (flags.dir_synchronous) words.push_back("dirsync");
+  for (const MountFlags::Option& option : flags.filesystem_options) {
+    words.push_back(option.name + (option.value ? "=" + *option.value : ""));
+  }
+  return words.empty() ? "none" : fmt::format("{}", fmt::join(words, ","));
+}
+
+}  // namespace
+
+absl::Status CheckOptionsAsStaged(const Volume& volume, const MountFlags& publish) {
+  const MountFlags wanted = OfFilesystem(publish);
+  if (wanted == MountFlags() || !volume.stage.terms) return absl::OkStatus();
+  const std::string& recorded = volume.stage.terms->mount_flags;
+  std::vector<std::string> lines;
+  if (!recorded.empty()) lines = absl::StrSplit(recorded, '\n');
+  ASSIGN_OR_RETURN(const MountFlags staged, ParseMountFlags(lines));
+  if (wanted == OfFilesystem(staged)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Refusal{"mount flags of the publish of volume " + volume.id,
+              OptionsInWords(OfFilesystem(staged)) + ", as it was staged", OptionsInWords(wanted),
+              "name them for the stage too, or stage it anew"}
+          .Sentence());
 }
 
 absl::StatusOr<StageRecord> StagedRecord(Host& host, const Volume& volume, const StageTerms& terms,

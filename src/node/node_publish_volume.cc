@@ -71,6 +71,7 @@ absl::Status NodeService::Handle(const csi::v1::NodePublishVolumeRequest& reques
   RETURN_IF_ERROR(engine_.OpenImage(local, Access::kReadOnly).status());
   ASSIGN_OR_RETURN(const Presence presence, Ask(local));
   RETURN_IF_ERROR(CheckStaged(local, publish, presence));
+  RETURN_IF_ERROR(CheckOptionsAsStaged(local.volume, publish.flags));
   ASSIGN_OR_RETURN(const bool published, AlreadyPublished(local, publish, presence));
   if (published) return absl::OkStatus();
   RETURN_IF_ERROR(CheckFitsStage(local.volume, publish));

@@ -239,8 +239,8 @@ absl::Status NodeService::ShowStaged(LocalVolume& local, const Stage& stage, con
                    StagedRecord(host_, local.volume, stage.terms, stage.staging, loop));
   local.volume.stage.root = root;
   RETURN_IF_ERROR(Record(local));
-  RETURN_IF_ERROR(engine_.fail_stop().Resume(*local.pool, local.volume));
-  const absl::Status shown = host_.MoveMount(mount, stage.staging);
+  absl::Status shown = engine_.fail_stop().Resume(*local.pool, local.volume);
+  if (shown.ok()) shown = host_.MoveMount(mount, stage.staging);
   if (shown.ok()) return shown;
   local.volume.stage = before;
   const absl::Status undone = Record(local);

@@ -155,6 +155,37 @@ TEST_F(NodeTargets, SameTargetWithOtherMountFlags_IsAlreadyExists) {
                 "ext4, writable, exec, relatime");
 }
 
+// A bind cannot bring them, and OK would say that it did.
+TEST_F(NodeTargets, OptionsOfTheFilesystem_AreThoseOfTheStage) {
+  const std::string id = Staged("a");
+  const std::string target = rig_.TargetPath("pod");
+  ASSERT_TRUE(Publish(Request(id, target)).ok());
+  for (const char* flag : {"sync", "dirsync", "commit=30"}) {
+    SCOPED_TRACE(flag);
+    for (const std::string& path : {target, rig_.TargetPath("other")}) {
+      auto other = Request(id, path);
+      other.mutable_volume_capability()->mutable_mount()->add_mount_flags(flag);
+      ExpectRefused(Publish(other), StatusCode::FAILED_PRECONDITION,
+                    std::string("expected none, as it was staged, found ") + flag);
+    }
+  }
+  ASSERT_TRUE(Unpublish(id, target).ok());
+  ASSERT_TRUE(rig_.Unstage(id).ok());
+  csi::v1::NodeStageVolumeRequest stage = rig_.StageRequest(id);
+  auto same = Request(id, target);
+  for (const char* flag : {"sync", "commit=30"}) {
+    stage.mutable_volume_capability()->mutable_mount()->add_mount_flags(flag);
+    same.mutable_volume_capability()->mutable_mount()->add_mount_flags(flag);
+  }
+  csi::v1::NodeStageVolumeResponse staged;
+  ASSERT_TRUE(rig_.node->NodeStageVolume(nullptr, &stage, &staged).ok());
+  EXPECT_TRUE(Publish(same).ok());
+  EXPECT_TRUE(Publish(same).ok());
+  same.mutable_volume_capability()->mutable_mount()->add_mount_flags("dirsync");
+  ExpectRefused(Publish(same), StatusCode::FAILED_PRECONDITION,
+                "expected sync,commit=30, as it was staged, found sync,dirsync,commit=30");
+}
+
 TEST_F(NodeTargets, InsideAVolume_NothingIsPublishedOrRemoved) {
   const std::string a = Staged("a"), c = Staged("c");
   ASSERT_TRUE(rig_.Publish(a).ok());
