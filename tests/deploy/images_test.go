@@ -125,3 +125,20 @@ func TestNodeImage_HasWhatTheDriverRuns(t *testing.T) {
 		t.Errorf("expected %v, found %v", wanted, has)
 	}
 }
+
+// What the Dockerfile installs is what tools/setup does to build the driver and to run a node.
+func TestDockerfile_InstallsWhatTheDriverNeeds(t *testing.T) {
+	_, section, _ := strings.Cut(read(t, "../../tools/setup"), "# the compiler and the libraries of the driver\n")
+	section, _, _ = strings.Cut(section, "# tests and benchmarks\n")
+	section = regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(section, "")
+	beyond := []string{"git", "ca-certificates", "util-linux", "mount"} // of people and of tests
+	wanted := slices.DeleteFunc(strings.Fields(section), func(name string) bool { return slices.Contains(beyond, name) })
+	_, has, _ := strings.Cut(read(t, "../../Dockerfile"), "--no-install-recommends \\\n")
+	has, _, _ = strings.Cut(has, "&& rm")
+	found := strings.Fields(strings.ReplaceAll(has, "\\", ""))
+	slices.Sort(wanted)
+	slices.Sort(found)
+	if len(wanted) < 20 || !slices.Equal(found, wanted) {
+		t.Errorf("expected %v of tools/setup, found %v", wanted, found)
+	}
+}
