@@ -1,6 +1,7 @@
 #include "rpc/http.h"
 
 #include <charconv>
+#include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -44,6 +45,21 @@ class Page final : public CivetHandler {
   const std::function<Answer()> answer_;
 };
 
+// A scrape reads the pools: one that waits for a dead disk must not take the threads of the probes.
+class OneScrape {
+ public:
+  explicit OneScrape(const Metrics& metrics) : metrics_(metrics) {}
+  Answer operator()() {
+    const std::unique_lock scraping(mutex_, std::try_to_lock);
+    if (!scraping) return {503, "an earlier scrape has not ended; is a pool's disk slow?\n"};
+    return {200, metrics_.Text()};
+  }
+
+ private:
+  const Metrics& metrics_;
+  std::mutex mutex_;
+};
+
 // Civetweb writes its errors to stderr unless told not to; ours are returned.
 int Silence(const mg_connection*, const char*) { return 1; }
 
@@ -52,9 +68,8 @@ int Silence(const mg_connection*, const char*) { return 1; }
 struct HttpServer::Civet {
   Civet(const std::vector<std::string>& options, const CivetCallbacks& callbacks,
         const Metrics& metrics, const std::function<absl::Status()>& ready)
-      : metrics_page([&metrics] {
-          return Answer{200, metrics.Text()};
-        }),
+      : scrape(metrics),
+        metrics_page([this] { return scrape(); }),
         health_page([] {
           return Answer{200, "ok\n"};
         }),
@@ -69,6 +84,7 @@ struct HttpServer::Civet {
     server.addHandler("/readyz$", ready_page);
   }
 
+  OneScrape scrape;
   Page metrics_page, health_page, ready_page;
   CivetServer server;  // last: ends before the pages do
 };

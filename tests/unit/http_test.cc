@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,7 +57,10 @@ bool StartsWith(const std::string& text, const std::string& prefix) {
 class HttpTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    metrics_ = std::make_unique<Metrics>([] { return pools_; });
+    metrics_ = std::make_unique<Metrics>([] {
+      if (while_scraped_) while_scraped_();
+      return pools_;
+    });
     auto server = HttpServer::Start({"127.0.0.1", 0}, *metrics_, [] { return ready_; });
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -69,6 +73,7 @@ class HttpTest : public testing::Test {
   static std::string Get(const std::string& path) { return Ask(server_->port(), "GET", path); }
 
   static inline std::vector<PoolGauges> pools_;
+  static inline std::function<void()> while_scraped_;
   static inline absl::Status ready_;
   static inline std::unique_ptr<Metrics> metrics_;
   static inline std::unique_ptr<HttpServer> server_;
@@ -96,6 +101,20 @@ TEST_F(HttpTest, Metrics_AreWhatTheProviderSaysAtThatMoment) {
   pools_[0].used_bytes = 500;
   EXPECT_NE(Get("/metrics").find("holdfast_pool_used_bytes{pool=\"fast\"} 500\n"),
             std::string::npos);
+}
+
+// Or scrapes that wait for a dead disk would have a probe restart the driver.
+TEST_F(HttpTest, OneScrapeAtATime_AndProbesBesideIt) {
+  std::string second, health;
+  while_scraped_ = [&] {
+    while_scraped_ = nullptr;
+    second = Get("/metrics");
+    health = Get("/healthz");
+  };
+  EXPECT_TRUE(StartsWith(Get("/metrics"), "HTTP/1.1 200 "));
+  EXPECT_TRUE(StartsWith(second, "HTTP/1.1 503 ")) << second;
+  EXPECT_TRUE(StartsWith(health, "HTTP/1.1 200 ")) << health;
+  EXPECT_TRUE(StartsWith(Get("/metrics"), "HTTP/1.1 200 "));
 }
 
 TEST_F(HttpTest, Readyz_FollowsTheCallbackAndHealthzDoesNot) {

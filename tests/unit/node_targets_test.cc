@@ -171,8 +171,11 @@ TEST_F(NodeTargets, OptionsOfTheFilesystem_AreThoseOfTheStage) {
   }
   ASSERT_TRUE(Unpublish(id, target).ok());
   ASSERT_TRUE(rig_.Unstage(id).ok());
-  csi::v1::NodeStageVolumeRequest stage = rig_.StageRequest(id);
   auto same = Request(id, target);
+  csi::v1::NodeStageVolumeRequest stage;
+  stage.set_volume_id(id);
+  stage.set_staging_target_path(rig_.StagingPath(id));
+  *stage.mutable_volume_capability() = same.volume_capability();
   for (const char* flag : {"sync", "commit=30"}) {
     stage.mutable_volume_capability()->mutable_mount()->add_mount_flags(flag);
     same.mutable_volume_capability()->mutable_mount()->add_mount_flags(flag);
