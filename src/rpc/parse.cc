@@ -10,7 +10,6 @@ namespace holdfast {
 namespace {
 
 constexpr std::string_view kTokenPrefix = "after:";
-constexpr size_t kQuotedBytes = 128;  // an id of ours has 69
 
 // The length of the UTF-8 sequence at the front of `text`; 0 when there is none (overlong forms,
 // surrogates and code points past U+10FFFF are none).

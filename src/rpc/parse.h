@@ -32,7 +32,9 @@ inline constexpr uint64_t kMaxPageEntries = 4096;
 
 using ProtoMap = google::protobuf::Map<std::string, std::string>;
 
-// `value` in single quotes, control and non-UTF-8 bytes escaped, cut after 64 bytes.
+// `value` in single quotes, control and non-UTF-8 bytes escaped, cut after kQuotedBytes. An id of
+// ours has 70.
+inline constexpr size_t kQuotedBytes = 80;
 std::string Quoted(std::string_view value);
 
 // A CSI name: 1 to 128 bytes of UTF-8 without control characters.

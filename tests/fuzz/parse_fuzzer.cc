@@ -31,7 +31,7 @@ void CheckName(const std::string& text) {
   const bool lawful = !text.empty() && text.size() <= 128 && IsUtf8Text(text) && !control;
   Require(name.ok() == lawful, "a name is 1 to 128 bytes of UTF-8 without control characters");
   const std::string quoted = Quoted(text);
-  Require(IsOneLine(quoted) && IsUtf8Text(quoted) && quoted.size() <= 64 * 4 + 64,
+  Require(IsOneLine(quoted) && IsUtf8Text(quoted) && quoted.size() <= kQuotedBytes * 4 + 64,
           "what is quoted is short, printable UTF-8");
 }
 

@@ -65,7 +65,7 @@ TEST(Quoted, Quoted_BytesThatAreNoText_AreEscapedAndLongOnesAreCut) {
   EXPECT_EQ(Quoted("plain"), "'plain'");
   EXPECT_EQ(Quoted("卷"), "'卷'");
   EXPECT_EQ(Quoted(std::string("a\n\0\xff", 4)), "'a\\x0a\\x00\\xff'");
-  EXPECT_EQ(Quoted(std::string(200, 'a')), "'" + std::string(128, 'a') + "…' (200 bytes)");
+  EXPECT_EQ(Quoted(std::string(200, 'a')), "'" + std::string(kQuotedBytes, 'a') + "…' (200 bytes)");
 }
 
 TEST(RequireId, RequireId_OfWrongForm_IsLeftToTheCatalog) {
