@@ -229,9 +229,8 @@ class NodeProgram {
     if (config_.mode == Config::Mode::kAll) services.push_back(controller_.get());
     ASSIGN_OR_RETURN(server_, listening_.OnSocket(config_.socket_path, *claim_, services));
     if (!config_.link) return absl::OkStatus();
-    ASSIGN_OR_RETURN(agent_server_,
-                     listening_.OnLink({agent_.get(), snapshots_.get()},
-                                       ClientCertificate::kRequired));
+    ASSIGN_OR_RETURN(agent_server_, listening_.OnLink({agent_.get(), snapshots_.get()},
+                                                      ClientCertificate::kRequired));
     reporter_->Start();
     return absl::OkStatus();
   }

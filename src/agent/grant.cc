@@ -17,9 +17,8 @@ constexpr std::chrono::seconds kLifetime = std::chrono::minutes(10);
 int64_t UnixSeconds(const Clock& clock) { return clock.UnixNanos() / 1'000'000'000; }
 
 absl::Status Refused(const std::string& expected, const std::string& found) {
-  return absl::PermissionDeniedError(
-      fmt::format("grant: expected {}, found {}; it is the controller that asks for copies",
-                  expected, found));
+  return absl::PermissionDeniedError(fmt::format(
+      "grant: expected {}, found {}; it is the controller that asks for copies", expected, found));
 }
 
 absl::Status CheckSigner(const agent::v1::SignedGrant& grant, const std::string& authority_pem,

@@ -45,7 +45,7 @@ class AgentRegistry final : public StorageNodes, public agent::v1::Registry::Ser
     std::string node;
     std::string address;
     std::string version;
-    std::vector<PoolStatus> pools;  // in brief
+    std::vector<PoolStatus> pools;     // in brief
     std::vector<CopyProgress> copies;  // to that node, that were under way when it was heard of
     std::chrono::seconds silent_for{0};
     bool away = false;

@@ -59,10 +59,11 @@ absl::Status NoCandidate(StorageNodes& nodes, const NodeChoice& choice, const st
 }
 
 absl::Status NotWhereItIs(const Node& from, const NodeChoice& choice) {
-  return absl::ResourceExhaustedError(fmt::format(
-      "accessibility_requirements: expected {}={}, where the source is, or another node with a pool "
-      "of the class among the requisite topologies, found {} others",
-      kNodeTopologyKey, from.name, choice.requisite.size()));
+  return absl::ResourceExhaustedError(
+      fmt::format("accessibility_requirements: expected {}={}, where the source is, or another "
+                  "node with a pool "
+                  "of the class among the requisite topologies, found {} others",
+                  kNodeTopologyKey, from.name, choice.requisite.size()));
 }
 
 // The first that has room.

@@ -1,5 +1,5 @@
-// How the bytes of a snapshot reach another node: in chunks (volume/image_digest.h), in order, those
-// that are all zero left out.
+// How the bytes of a snapshot reach another node: in chunks (volume/image_digest.h), in order,
+// those that are all zero left out.
 #pragma once
 
 #include <cstdint>

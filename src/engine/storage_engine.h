@@ -91,9 +91,10 @@ class StorageEngine {
 
   // A ready volume that satisfies the request. The same name: the same volume, or ALREADY_EXISTS
   // when a property differs. With an origin it takes as long as the copying; ABORTED meanwhile, and
-  // UNAVAILABLE when that broke off: a repeated call goes on from there. NOT_FOUND: no such source. OUT_OF_RANGE: no such size (a clone smaller
-  // than its source among them). INVALID_ARGUMENT: content differs from the source's, or no such
-  // pool. RESOURCE_EXHAUSTED: it would break the space invariant in every fitting pool.
+  // UNAVAILABLE when that broke off: a repeated call goes on from there. NOT_FOUND: no such source.
+  // OUT_OF_RANGE: no such size (a clone smaller than its source among them). INVALID_ARGUMENT:
+  // content differs from the source's, or no such pool. RESOURCE_EXHAUSTED: it would break the
+  // space invariant in every fitting pool.
   virtual absl::StatusOr<Volume> CreateVolume(const VolumeRequest& request) = 0;
   // OK when there is none. FAILED_PRECONDITION while it is in use; one that is only staged, which
   // kubelet can forget, is unstaged first where the engine was told how.

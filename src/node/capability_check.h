@@ -20,8 +20,8 @@ std::string WantedContent(const Capability& capability);
 // INVALID_ARGUMENT unless the volume has the content that the capability wants.
 absl::Status CheckContent(const Volume& volume, const Capability& capability);
 
-// FAILED_PRECONDITION when a publish names options of the filesystem itself (sync, commit=30, …) and
-// others than it was staged with: they are set when it is mounted, and it would not get them.
+// FAILED_PRECONDITION when a publish names options of the filesystem itself (sync, commit=30, …)
+// and others than it was staged with: they are set when it is mounted, and it would not get them.
 absl::Status CheckOptionsAsStaged(const Volume& volume, const MountFlags& publish);
 
 // The record of a volume that is being staged now on these terms, at that resolved path, on that

@@ -109,8 +109,7 @@ absl::Status NodeService::RecordUnseenEnd(LocalVolume& local) {
     ASSIGN_OR_RETURN(const UniqueFd image, engine_.OpenImage(local, Access::kReadWrite));
     ASSIGN_OR_RETURN(const auto found, host_.Identify(image));
     RETURN_IF_ERROR(CheckIdentity(local.volume, found));
-    const bool discard =
-        GivesBack(local.volume.parameters.provisioning, local.pool->filesystem);
+    const bool discard = GivesBack(local.volume.parameters.provisioning, local.pool->filesystem);
     ASSIGN_OR_RETURN(
         PrivateMount mount,
         PrivateMount::Open(host_, image, {.content = local.volume.content, .discard = discard}));

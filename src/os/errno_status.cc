@@ -29,7 +29,8 @@ absl::Status ErrnoStatusAs(absl::StatusCode code, int error, std::string_view ca
   // std::generic_category is thread-safe where strerror is not.
   std::string message =
       fmt::format("{} {}: {}", call, object, std::generic_category().message(error));
-  if (error == EIO) message += "; the disk beneath it fails or has gone: the kernel's log says more";
+  if (error == EIO)
+    message += "; the disk beneath it fails or has gone: the kernel's log says more";
   return absl::Status(code, message);
 }
 

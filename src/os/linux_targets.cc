@@ -116,10 +116,10 @@ absl::Status LinuxHost::MoveMount(const UniqueFd& mount, const std::string& targ
   {
     absl::StatusOr<UniqueFd> place = OpenTarget(path);
     if (absl::IsNotFound(place.status())) {
-      return absl::FailedPreconditionError(
-          fmt::format("target {}: expected to exist, found nothing; whoever calls (kubelet) makes it "
-                      "first",
-                      target));
+      return absl::FailedPreconditionError(fmt::format(
+          "target {}: expected to exist, found nothing; whoever calls (kubelet) makes it "
+          "first",
+          target));
     }
     RETURN_IF_ERROR(place.status());
     RETURN_IF_ERROR(RequireParent(path).status());

@@ -45,7 +45,8 @@ struct CertificateFacts {
 // INVALID_ARGUMENT: no certificate in it; UNAUTHENTICATED as ParseHolder.
 absl::StatusOr<CertificateFacts> ReadCertificate(const std::string& certificate_pem);
 
-// INVALID_ARGUMENT: another authority's, or no certificate. Whether it has expired is not looked at.
+// INVALID_ARGUMENT: another authority's, or no certificate. Whether it has expired is not looked
+// at.
 absl::Status CheckSignedBy(const std::string& certificate_pem, const std::string& authority_pem);
 
 // The private key is the certificate's, and the authority signed it. INVALID_ARGUMENT in one line

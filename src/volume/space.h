@@ -45,8 +45,8 @@ uint64_t OwedUpperBound(const Volume& volume);
 enum class PoolFilesystem { kXfs, kBtrfs };
 uint64_t FloorBytes(PoolFilesystem filesystem, uint64_t size_bytes, uint64_t provisioned_bytes);
 
-// Whether a volume's discards reach its pool: of thin ones on XFS. btrfs keeps a whole extent as long
-// as one block of it is in use: a hole would be owed again, and its space not be back
+// Whether a volume's discards reach its pool: of thin ones on XFS. btrfs keeps a whole extent as
+// long as one block of it is in use: a hole would be owed again, and its space not be back
 // (docs/adr/0015).
 bool GivesBack(Provisioning provisioning, PoolFilesystem filesystem);
 
@@ -54,8 +54,8 @@ bool GivesBack(Provisioning provisioning, PoolFilesystem filesystem);
 // as more_bytes when a snapshot or clone is made: fragmented images have millions of extents.
 uint64_t CloneMetadataBytes(PoolFilesystem filesystem, uint64_t extents);
 
-// What purging trash of so many bytes gives back at least: the catalog grows while it is purged, and
-// the filesystem keeps some of what described its files.
+// What purging trash of so many bytes gives back at least: the catalog grows while it is purged,
+// and the filesystem keeps some of what described its files.
 uint64_t GainOfPurge(uint64_t trash_bytes);
 
 // The largest further volume for which the invariant holds. 0 when none. `space.floor_bytes` is

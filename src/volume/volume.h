@@ -84,7 +84,7 @@ struct Volume {
   std::string incarnation;  // UUID; names the image file, unique for ever
   ObjectState state = ObjectState::kCreating;
   Content content = Content::kExt4;
-  uint64_t capacity_bytes = 0;    // multiple of kBlockBytes; the image's size
+  uint64_t capacity_bytes = 0;  // multiple of kBlockBytes; the image's size
   // While an expansion is under way: what the image may have been made. 0: none is.
   uint64_t growing_to_bytes = 0;
   uint64_t filesystem_bytes = 0;  // < capacity: to be grown before the next mount. 0 for block

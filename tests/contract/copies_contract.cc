@@ -1,5 +1,5 @@
-// Volumes that are copied from a snapshot of another node: two engines on one machine, each with its
-// pool, and what lies between them in the test's hands.
+// Volumes that are copied from a snapshot of another node: two engines on one machine, each with
+// its pool, and what lies between them in the test's hands.
 #include <gmock/gmock.h>
 
 #include <map>
@@ -96,8 +96,8 @@ class CopiesContract : public ::testing::TestWithParam<MachineKind> {
       damaged[damaged.size() / 2] ^= 1;
       return take({chunk.index, damaged, chunk.sha256});
     };
-    auto digest = from_.engine->ReadSnapshot(origin.snapshot.id, origin.snapshot.incarnation, from,
-                                             pass);
+    auto digest =
+        from_.engine->ReadSnapshot(origin.snapshot.id, origin.snapshot.incarnation, from, pass);
     if (digest.ok() && wrong_digest_) digest->front() ^= 1;
     return digest;
   }

@@ -90,8 +90,7 @@ TEST_P(FilesystemContract, Format_OfAThickImage_LeavesEveryBlockAllocated) {
 TEST_P(FilesystemContract, Format_OverData_IsRefusedAndChangesNothing) {
   ASSERT_OK_AND_ASSIGN(const UniqueFd image, NewFile("image", ImageBytes(content())));
   ASSERT_OK(host().Write(image, 20 * kMiB, "precious"));
-  EXPECT_CODE(host().Format(image, {.content = content(), .uuid = kUuid}),
-              kFailedPrecondition);
+  EXPECT_CODE(host().Format(image, {.content = content(), .uuid = kUuid}), kFailedPrecondition);
   ASSERT_OK_AND_ASSIGN(const auto superblock, host().Identify(image));
   EXPECT_FALSE(superblock.has_value());
   ASSERT_OK_AND_ASSIGN(const std::string data, host().Read(image, 20 * kMiB, 8));

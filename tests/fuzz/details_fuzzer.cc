@@ -72,10 +72,9 @@ bool Same(const Volume& a, const Volume& b) {
                             (!x.verdict || (x.verdict->sentence == y.verdict->sentence &&
                                             x.verdict->found == y.verdict->found));
   return a.parameters == b.parameters && a.labels == b.labels && a.source == b.source &&
-         a.copy_of == b.copy_of && a.copied_bytes == b.copied_bytes &&
-         x.last_end == y.last_end && x.boot_id == y.boot_id &&
-         x.driver_version == y.driver_version && x.root == y.root && x.terms == y.terms &&
-         x.published == y.published && same_verdict;
+         a.copy_of == b.copy_of && a.copied_bytes == b.copied_bytes && x.last_end == y.last_end &&
+         x.boot_id == y.boot_id && x.driver_version == y.driver_version && x.root == y.root &&
+         x.terms == y.terms && x.published == y.published && same_verdict;
 }
 
 void CheckWritten(FuzzedDataProvider& input) {

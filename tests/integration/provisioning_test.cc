@@ -1,4 +1,5 @@
-// Thick stays thick, thin gives space back where that is safe, and no mkfs meets a byte of anybody's.
+// Thick stays thick, thin gives space back where that is safe, and no mkfs meets a byte of
+// anybody's.
 #include <chrono>
 #include <thread>
 
@@ -56,8 +57,8 @@ TEST_P(ProvisioningTest, Thick_StaysAllocated_AfterDiscardRestoreAndClone) {
   ExpectThick(clone);
 }
 
-// On btrfs it keeps it: a hole would be owed again while its extent still takes the space, and others
-// would not get what they are owed (docs/adr/0015).
+// On btrfs it keeps it: a hole would be owed again while its extent still takes the space, and
+// others would not get what they are owed (docs/adr/0015).
 TEST_P(ProvisioningTest, Thin_AllocatesWhatIsWritten_AndGivesBackWhatIsDiscarded_OnXfs) {
   ASSERT_OK_AND_ASSIGN(const Claim claim, Create({.name = "thin",
                                                   .content = content(),

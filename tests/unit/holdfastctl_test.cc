@@ -144,12 +144,15 @@ TEST_F(Holdfastctl, Help_IsExit0OnStandardOutput) {
 
 TEST_F(Holdfastctl, VolumeList_ShowsEveryStateWherePoolsComeFromFlagOrVariable) {
   Volume volume = MakeVolume("pvc-1");
+  volume.labels = {{"csi.storage.k8s.io/pvc/namespace", "shop"},
+                   {"csi.storage.k8s.io/pvc/name", "data"}};
   ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
   volume = Refused("pvc-2");
   volume.state = ObjectState::kDeleting;
   ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
   ASSERT_EQ(Run({"--pool", pool_, "volume", "list"}), kExitDone) << err_.str();
   EXPECT_THAT(out_.str(), HasSubstr("pvc-1"));
+  EXPECT_THAT(out_.str(), HasSubstr("shop/data"));
   EXPECT_THAT(out_.str(), HasSubstr("deleting"));
   EXPECT_THAT(out_.str(), HasSubstr("refused"));
   const std::string by_flag = out_.str();
@@ -162,9 +165,13 @@ TEST_F(Holdfastctl, VolumeList_ShowsEveryStateWherePoolsComeFromFlagOrVariable) 
 }
 
 TEST_F(Holdfastctl, VolumeInspect_ShowsTheRecordWithItsModeInOctal) {
-  const Volume volume = Refused("pvc-1");
+  Volume volume = Refused("pvc-1");
+  volume.labels = {{"csi.storage.k8s.io/pvc/namespace", "shop"},
+                   {"csi.storage.k8s.io/pvc/name", "data"}};
   ASSERT_TRUE(catalog_->InsertVolume(volume).ok());
-  for (const std::string& key : {volume.id, volume.name}) {
+  ASSERT_TRUE(catalog_->InsertVolume(MakeVolume("pvc-2")).ok());
+  EXPECT_EQ(Run({"volume", "inspect", "-", "--pool", pool_}), kExitRefused);
+  for (const std::string& key : {volume.id, volume.name, std::string("shop/data")}) {
     ASSERT_EQ(Run({"volume", "inspect", key, "--pool", pool_}), kExitDone) << err_.str();
     EXPECT_THAT(out_.str(), HasSubstr("0700"));
     EXPECT_THAT(out_.str(), HasSubstr(volume.stage.verdict->sentence));

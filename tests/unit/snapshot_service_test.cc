@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-
 #include "agent/fetch_snapshot.h"
 #include "agent/grant.h"
 #include "agent/remote_engine.h"
@@ -99,8 +98,8 @@ class Fetching : public ::testing::Test {
   TestPki pki_;
   const TlsFiles files_ = pki_.FilesOf(kFrom);
   ThreeChunks reader_;
-  SnapshotService service_{
-      reader_, "from", [this] { return ReadSmallFile(files_.authority); }, clock_};
+  SnapshotService service_{reader_, "from", [this] { return ReadSmallFile(files_.authority); },
+                           clock_};
   std::unique_ptr<Server> server_;
   Snapshot snapshot_;
   std::vector<uint64_t> got_;
@@ -114,8 +113,7 @@ TEST_F(Fetching, WhatWasGranted_Arrives_AllOrFromAChunkOn) {
   EXPECT_THAT(got_, ElementsAre(0, 1, 2));
   ASSERT_OK(FetchAs(pki_.FilesOf(kTo), GrantFor(kTo), 2));
   EXPECT_THAT(got_, ElementsAre(2));
-  EXPECT_THAT(reader_.asked,
-              ElementsAre("snap-1 incarnation-1 0", "snap-1 incarnation-1 2"));
+  EXPECT_THAT(reader_.asked, ElementsAre("snap-1 incarnation-1 0", "snap-1 incarnation-1 2"));
 }
 
 TEST_F(Fetching, GrantOfAnotherNode_IsNoGrant) {
@@ -131,8 +129,8 @@ TEST_F(Fetching, OnlyAControllerOfThatAuthoritySigns) {
   TestPki other;
   ExpectRefused(pki_.FilesOf(kTo), GrantFor(kTo, other.FilesOf(kController)),
                 "expected one that the authority signed");
-  ExpectRefused(pki_.FilesOf(kTo),
-                GrantFor(kTo, pki_.FilesOf(kController, -std::chrono::hours(1))), "has not expired");
+  ExpectRefused(pki_.FilesOf(kTo), GrantFor(kTo, pki_.FilesOf(kController, -std::chrono::hours(1))),
+                "has not expired");
 }
 
 TEST_F(Fetching, ChangedGrant_IsRefused) {

@@ -30,24 +30,13 @@ Json PoolJson(const ClusterPool& pool) {
           {"snapshots", pool.snapshots()}};
 }
 
-// What the provisioner passes on of whose volume it is.
-template <typename Labelled>
-std::string ClaimOf(const Labelled& volume) {
-  const auto label = [&](const char* key) {
-    const auto found = volume.labels().find(key);
-    return found == volume.labels().end() ? std::string() : found->second;
-  };
-  const std::string name = label("csi.storage.k8s.io/pvc/name");
-  if (name.empty()) return "-";
-  return Printable(label("csi.storage.k8s.io/pvc/namespace") + "/" + name);
-}
-
 Json NodeJson(const ClusterNode& node) {
   Json pools = Json::array(), refused = Json::array();
   for (const ClusterPool& pool : node.pools()) pools.push_back(PoolJson(pool));
   for (const ClusterRefusal& volume : node.refused_volumes()) {
-    refused.push_back(
-        {{"id", volume.volume_id()}, {"claim", ClaimOf(volume)}, {"sentence", volume.sentence()}});
+    refused.push_back({{"id", volume.volume_id()},
+                       {"claim", ClaimOf(volume.labels())},
+                       {"sentence", volume.sentence()}});
   }
   return {{"name", node.name()},       {"address", node.address()},
           {"version", node.version()}, {"silent_seconds", node.silent_seconds()},
@@ -80,8 +69,8 @@ void Print(const admin::v1::GetClusterStatusResponse& status, std::ostream& out)
       out << fmt::format("node {}: {}\n", Printable(node.name()), Printable(pool.refusal()));
     }
     for (const ClusterRefusal& volume : node.refused_volumes()) {
-      out << fmt::format("node {}, claim {}: {}\n", Printable(node.name()), ClaimOf(volume),
-                         Printable(volume.sentence()));
+      out << fmt::format("node {}, claim {}: {}\n", Printable(node.name()),
+                         ClaimOf(volume.labels()), Printable(volume.sentence()));
     }
   }
 }
@@ -89,7 +78,7 @@ void Print(const admin::v1::GetClusterStatusResponse& status, std::ostream& out)
 Json JobJson(const ClusterNode& node, const ClusterCopy& copy) {
   return {{"kind", "copy"},
           {"volume", copy.volume_id()},
-          {"claim", ClaimOf(copy)},
+          {"claim", ClaimOf(copy.labels())},
           {"source", copy.source_id()},
           {"from_node", copy.from_node()},
           {"to_node", node.name()},
@@ -101,7 +90,7 @@ Json JobJson(const ClusterNode& node, const ClusterCopy& copy) {
 void AddJob(const ClusterNode& node, const ClusterCopy& copy, Table& table) {
   const uint64_t percent =
       copy.total_bytes() == 0 ? 0 : copy.passed_bytes() * 100 / copy.total_bytes();
-  table.Add({"copy", copy.volume_id(), ClaimOf(copy), Printable(copy.from_node()),
+  table.Add({"copy", copy.volume_id(), ClaimOf(copy.labels()), Printable(copy.from_node()),
              Printable(node.name()),
              fmt::format("{} of {} ({} %)", FormatBytes(copy.passed_bytes()),
                          FormatBytes(copy.total_bytes()), percent),

@@ -191,11 +191,13 @@ class CommandLine {
     Leaf(volume, "list", "List volumes in every state", ListVolumesCommand);
     CLI::App* inspect =
         Leaf(volume, "inspect", "Show the whole record of a volume", InspectVolumeCommand);
-    inspect->add_option("volume", request.volume, "Its id or name")->required();
+    inspect->add_option("volume", request.volume, "Its id, name, or claim as NAMESPACE/CLAIM")
+        ->required();
     CLI::App* acknowledge =
         Leaf(volume, "acknowledge", "Accept what a stage found and refused, as the new record",
              AcknowledgeVolumeCommand);
-    acknowledge->add_option("volume", request.volume, "Its id or name")->required();
+    acknowledge->add_option("volume", request.volume, "Its id, name, or claim as NAMESPACE/CLAIM")
+        ->required();
     acknowledge->add_flag("--as-recorded", request.as_recorded,
                           "It was put back: keep the record, which the next stage compares again");
   }

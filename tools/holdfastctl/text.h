@@ -37,6 +37,18 @@ std::string SourceText(const Source& source);
 // Control characters become '?', nothing becomes '-': names are anybody's.
 std::string Printable(std::string text);
 
+// "NAMESPACE/CLAIM" of whose volume it is, which the provisioner passes on as labels; "-": nobody's.
+template <typename Labels>
+std::string ClaimOf(const Labels& labels) {
+  const auto label = [&](const char* key) {
+    const auto found = labels.find(key);
+    return found == labels.end() ? std::string() : found->second;
+  };
+  const std::string name = label("csi.storage.k8s.io/pvc/name");
+  if (name.empty()) return "-";
+  return Printable(label("csi.storage.k8s.io/pvc/namespace") + "/" + name);
+}
+
 // (name, value) of each attribute of a root directory, in a fixed order.
 std::vector<std::pair<std::string, std::string>> RootFields(const RootAttributes& root);
 

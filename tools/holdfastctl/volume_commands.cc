@@ -16,14 +16,17 @@ struct FoundVolume {
   Volume volume;
 };
 
-// By id or by CSI name, which several pools may hold: a name is looked for in all of them.
+// By id, by its claim (NAMESPACE/CLAIM), or by CSI name, which several pools may hold: it is looked for
+// in all of them.
 absl::StatusOr<FoundVolume> FindVolume(const Request& request) {
   std::vector<FoundVolume> found;
   bool by_id = false;
   const absl::Status read = ReadCatalogs(request.pools, [&](Catalog& catalog) -> absl::Status {
     ASSIGN_OR_RETURN(auto volumes, catalog.AllVolumes());
     for (Volume& volume : volumes) {
-      if (volume.id != request.volume && volume.name != request.volume) continue;
+      const std::string claim = ClaimOf(volume.labels);
+      const bool has_claim = claim != "-" && claim == request.volume;
+      if (volume.id != request.volume && volume.name != request.volume && !has_claim) continue;
       by_id = volume.id == request.volume;
       found.push_back({catalog.identity(), std::move(volume)});
       break;
@@ -68,13 +71,13 @@ void PrintSection(const std::string& title, const nlohmann::ordered_json& object
 
 absl::Status ListVolumesCommand(const Request& request, Surroundings& surroundings) {
   nlohmann::ordered_json json = {{"volumes", nlohmann::ordered_json::array()}};
-  Table table({"ID", "NAME", "POOL", "CONTENT", "CAPACITY", "PROVISIONING", "STATE", "LAST END",
+  Table table({"ID", "NAME", "CLAIM", "POOL", "CONTENT", "CAPACITY", "PROVISIONING", "STATE", "LAST END",
                "VERDICT", "CREATED"});
   const absl::Status read = ReadCatalogs(request.pools, [&](Catalog& catalog) -> absl::Status {
     ASSIGN_OR_RETURN(auto volumes, catalog.AllVolumes());
     for (const Volume& volume : volumes) {
       json["volumes"].push_back(ToJson(volume, catalog.identity()));
-      table.Add({volume.id, Printable(volume.name), catalog.identity().name,
+      table.Add({volume.id, Printable(volume.name), ClaimOf(volume.labels), catalog.identity().name,
                  ContentName(volume.content), FormatBytes(volume.capacity_bytes),
                  ProvisioningName(volume.parameters.provisioning), StateName(volume.state),
                  LastEndName(volume.stage.last_end), volume.stage.verdict ? "refused" : "-",

@@ -89,11 +89,11 @@ absl::Status CopiedImage::Record() {
 
 absl::Status CopiedImage::Finish(std::string_view digest) {
   if (digest_.Finish() != digest) {
-    return absl::DataLossError(
-        Refusal{"copy of " + volume_->source.id, "the digest of the whole snapshot", "another one",
-                "repeat the call, which copies it anew; if this comes again, look at the memory and "
-                "the disks of both nodes"}
-            .Sentence());
+    return absl::DataLossError(Refusal{
+        "copy of " + volume_->source.id, "the digest of the whole snapshot", "another one",
+        "repeat the call, which copies it anew; if this comes again, look at the memory and "
+        "the disks of both nodes"}
+                                   .Sentence());
   }
   volume_->copy_of.clear();
   volume_->copied_bytes = 0;

@@ -28,8 +28,8 @@ class CopiedImage {
   uint64_t next() const { return next_; }
   // Verifies and writes it. UNAVAILABLE: it arrived damaged; INTERNAL: it is none of this image.
   absl::Status Take(const Chunk& chunk);
-  // What was taken so far is durable, and an attempt after a crash goes on from it. Done by Take now
-  // and then.
+  // What was taken so far is durable, and an attempt after a crash goes on from it. Done by Take
+  // now and then.
   absl::Status Record();
   // All of it is there: by the digest of the whole it is the snapshot's, and from now on an image
   // that is being made like any other. DATA_LOSS: it is not.

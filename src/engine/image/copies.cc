@@ -56,10 +56,10 @@ absl::Status Copies::CheckNotRunning(const std::string& name) const {
   const auto found = running_.find(name);
   if (found == running_.end()) return absl::OkStatus();
   const CopyProgress& progress = found->second;
-  return absl::AbortedError(fmt::format("the source is being copied from node {}: {} of {} so far; "
-                                        "repeat the call",
-                                        progress.from_node, FormatBytes(progress.passed_bytes),
-                                        FormatBytes(progress.total_bytes)));
+  return absl::AbortedError(fmt::format(
+      "the source is being copied from node {}: {} of {} so far; "
+      "repeat the call",
+      progress.from_node, FormatBytes(progress.passed_bytes), FormatBytes(progress.total_bytes)));
 }
 
 std::vector<CopyProgress> Copies::List() const {

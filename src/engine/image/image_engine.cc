@@ -226,9 +226,8 @@ absl::StatusOr<UniqueFd> ImageEngine::OpenImage(const LocalVolume& local, Access
 
 absl::Status ImageEngine::GrowFilesystem(const LocalVolume& local, const UniqueFd& image) {
   const Volume& volume = local.volume;
-  return GrowImageFilesystem(
-      host_, image, volume.content,
-      GivesBack(volume.parameters.provisioning, local.pool->filesystem));
+  return GrowImageFilesystem(host_, image, volume.content,
+                             GivesBack(volume.parameters.provisioning, local.pool->filesystem));
 }
 
 absl::StatusOr<std::optional<Volume>> ImageEngine::FindVolume(std::string_view id) {

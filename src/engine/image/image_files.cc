@@ -84,7 +84,8 @@ absl::StatusOr<RootAttributes> GiveOwnFilesystem(Pool& pool, const Volume& volum
   if (grows && volume.content == Content::kExt4) {
     RETURN_IF_ERROR(host.GrowUnmounted(image, volume.content));
   }
-  ASSIGN_OR_RETURN(PrivateMount mount, PrivateMount::Open(host, image, MountOptionsOf(pool, volume)));
+  ASSIGN_OR_RETURN(PrivateMount mount,
+                   PrivateMount::Open(host, image, MountOptionsOf(pool, volume)));
   if (grows && volume.content != Content::kExt4) {
     RETURN_IF_ERROR(host.GrowMounted(mount.root(), volume.content));
   }
@@ -154,8 +155,7 @@ absl::StatusOr<MadeImage> FinishClone(Pool& pool, const Volume& volume, const Un
   return made;
 }
 
-absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content,
-                                 bool discard) {
+absl::Status GrowImageFilesystem(Host& host, const UniqueFd& image, Content content, bool discard) {
   if (content == Content::kBlock) return absl::OkStatus();
   if (content == Content::kExt4) {
     ASSIGN_OR_RETURN(const auto found, host.Identify(image));
